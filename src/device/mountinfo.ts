@@ -86,8 +86,17 @@ export function listFuseMounts(): MountInfo[] {
  * on the way; from there the rest of the path is taken literally, so that no FUSE server is ever asked.
  */
 export function findMount(path: string, mounts: MountInfo[] = readMountInfo()): MountInfo | undefined {
-  const start = Buffer.from(resolve(path), 'utf8').toString('latin1')
-  return new Walk(mounts).to(start)
+  const { mount, at } = new Walk(mounts).to(absolute(path))
+  return mount?.mountPointBytes === at ? mount : undefined
+}
+
+/** The mount that `path` lies in, found without asking any FUSE server; undefined where the table is cut off. */
+export function containingMount(path: string, mounts: MountInfo[] = readMountInfo()): MountInfo | undefined {
+  return new Walk(mounts).to(absolute(path)).mount
+}
+
+function absolute(path: string): string {
+  return Buffer.from(resolve(path), 'utf8').toString('latin1')
 }
 
 const MAX_SYMLINKS = 40
@@ -100,14 +109,16 @@ class Walk {
     this.mounts = mounts
   }
 
-  to(path: string): MountInfo | undefined {
+  to(path: string): { mount: MountInfo | undefined; at: string } {
     const ids = new Set(this.mounts.map(({ id }) => id))
     const bottom = this.mounts.find(
       ({ mountPointBytes, id, parentId }) =>
         mountPointBytes === '/' && (id === parentId || !ids.has(parentId)),
     )
     // A chroot below a mount has no line for '/'; without the chain of parents the last line is the best answer.
-    if (bottom === undefined) return this.mounts.findLast(({ mountPointBytes }) => mountPointBytes === path)
+    if (bottom === undefined) {
+      return { mount: this.mounts.findLast(({ mountPointBytes }) => mountPointBytes === path), at: path }
+    }
     const root = this.top(bottom, '/')
     let mount = root
     let at = ''
@@ -137,7 +148,7 @@ class Walk {
       mount = mounted
       at = next
     }
-    return mount.mountPointBytes === (at === '' ? '/' : at) ? mount : undefined
+    return { mount, at: at === '' ? '/' : at }
   }
 
   // Mounts are stacked by mounting on the root of the mount below: climb while there is one.

@@ -4,7 +4,7 @@ import { mkdtempSync, mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { findMount, isFuse, parseMountInfo, readMountInfo } from '#dist/device/mountinfo.js'
+import { containingMount, findMount, isFuse, parseMountInfo, readMountInfo } from '#dist/device/mountinfo.js'
 import type { MountInfo } from '#dist/device/mountinfo.js'
 
 const lines = [
@@ -77,6 +77,9 @@ describe('findMount', () => {
     assert.equal(findMount('/mnt/../proc/.', mounts)?.id, 22)
     assert.equal(findMount('/proc/1', mounts), undefined)
     assert.equal(findMount('/mnt/ünï', mounts)?.id, 42)
+    assert.equal(containingMount('/proc/1', mounts)?.id, 22)
+    assert.equal(containingMount('/mnt', mounts)?.id, 27)
+    assert.equal(containingMount('/mnt/ünï/a/b', mounts)?.id, 42)
     assert.equal(findMount('/mnt/with space\\and\ttab', mounts)?.id, 40)
   })
 
