@@ -1,0 +1,219 @@
+// The one door to the addon (native/*.c): its types and the lazy loader.
+// Importing this file is free everywhere; the addon is loaded on first use, on Linux only.
+import { createRequire } from 'node:module'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+/** One argument of a raw system call: a number (64-bit integer), bytes (their address), a path (NUL-terminated copy) or NULL. */
+export type SyscallArg = number | string | ArrayBufferView | null
+
+/**
+ * Calls of the addon that are more than one system call; their numbers stand where a system call number does.
+ * All return >= 0 or -errno.
+ */
+export const special = {
+  /** `(path, flags)`: umount2(2) in a forked child that holds no descriptor, so a dying server never waits for itself. */
+  umount: -1,
+  /** `(socket)`: receive one descriptor over a Unix socket (SCM_RIGHTS), close-on-exec. Without one: -ENOMSG; peer gone: -EPIPE. */
+  recvFd: -2,
+  /** `(fd, bytes, length, offset)`: preadv2(2) with RWF_NOWAIT; -EAGAIN when the data is not in the page cache. */
+  preadNowait: -3,
+  /** `(socket, fd)`: send one descriptor over a Unix socket (SCM_RIGHTS). */
+  sendFd: -4,
+  /** `(fd, bytes, length, offset)`: pread(2) until everything is read, the end of the file, or an error with nothing read. */
+  preadAll: -5,
+  /** `(fd, bytes, length, offset)`: pwrite(2) until everything is written, or an error with nothing written. */
+  pwriteAll: -6,
+} as const
+
+/** Flag of {@link Native.syscallAs}: keep CAP_FSETID, so setuid and setgid bits survive as they do for root. */
+export const AS_KEEP_FSETID = 1
+/** Flag of {@link Native.syscallAs}: keep CAP_MKNOD, which making a device node needs. */
+export const AS_KEEP_MKNOD = 2
+
+/** What the addon exports. Every call returns a result >= 0 or a negative errno and throws only on misuse (TypeError, RangeError). */
+export interface Native {
+  /** Raw system call in the calling thread; strings go as UTF-8. A string with a NUL: -EINVAL; longer than 4095 bytes: -ENAMETOOLONG. */
+  syscallUtf8(nr: number, ...args: SyscallArg[]): number
+  /** The same with one byte per character; a character above U+00FF: -EILSEQ. */
+  syscallLatin1(nr: number, ...args: SyscallArg[]): number
+  /** The same on the addon's own threads. Never rejects; the bytes passed stay alive until it resolves. */
+  syscallAsyncUtf8(nr: number, ...args: SyscallArg[]): Promise<number>
+  /** The same with one byte per character. */
+  syscallAsyncLatin1(nr: number, ...args: SyscallArg[]): Promise<number>
+  /**
+   * System call (strings as latin1) with the filesystem identity of someone else, in the calling thread only: fsuid, fsgid,
+   * supplementary groups (null: unchanged) and umask (-1: unchanged). CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH and CAP_FOWNER stay;
+   * CAP_FSETID and CAP_MKNOD go unless `flags` keeps them. Everything is restored before return. Without the privilege to
+   * change identity the call runs as it is.
+   */
+  syscallAs(
+    uid: number,
+    gid: number,
+    umask: number,
+    flags: number,
+    groups: Uint32Array | null,
+    nr: number,
+    ...args: SyscallArg[]
+  ): number
+  /** Most threads that asynchronous calls may use at a time (default 16); further calls wait their turn. */
+  setPoolSize(threads: number): void
+  /** Opens a channel over `fd`, which it owns from then on. See {@link NativeChannel}. */
+  Channel: new (
+    fd: number,
+    memory: ArrayBuffer,
+    slotSize: number,
+    slotCount: number,
+    onBatch: (count: number) => void,
+    onEnd: (errno: number) => void,
+  ) => NativeChannel
+}
+
+/** Names of the counters in {@link NativeChannel.stats}, by index. */
+export const CHANNEL_STATS = [
+  /** Messages read. */
+  'requests',
+  /** Calls of `onBatch`. */
+  'batches',
+  /** Times that libuv woke the channel. */
+  'wakeups',
+  /** Times that it looked on instead of going to sleep at once. */
+  'spins',
+  /** Times that looking on found a message. */
+  'spinHits',
+  /** Nanoseconds spent looking on. */
+  'spinNanoseconds',
+  /** Messages written. */
+  'replies',
+  /** Writes that failed. */
+  'replyErrors',
+  /** READ replies made from a file descriptor without leaving the thread. */
+  'readsInPlace',
+  /** READ replies made from a file descriptor by another thread. */
+  'readsByPool',
+  /** Times that no slot was free, so that reading stopped until one was released. */
+  'slotWaits',
+] as const
+
+/**
+ * A message channel over a descriptor (`/dev/fuse`; tests use a SOCK_SEQPACKET pair): slot `i` is the `slotSize` bytes of `memory`
+ * from `i * slotSize`. Messages are read into free slots until none is left to read, then reported in one `onBatch(count)`.
+ */
+export interface NativeChannel {
+  /** The descriptor; -1 once closed. */
+  readonly fd: number
+  /** After `onBatch(count)`: the slot of messages 0..count-1. */
+  readonly slots: Int32Array
+  /** After `onBatch(count)`: the bytes read of messages 0..count-1. */
+  readonly lengths: Int32Array
+  /** Live counters; see {@link CHANNEL_STATS}. */
+  readonly stats: Float64Array
+  /** Begins to read; keeps the event loop alive. May be called again after `stop`. */
+  start(): void
+  /** The slot may be filled again. */
+  release(slot: number): void
+  /** One write(2): 0 or -errno. */
+  send(bytes: Uint8Array, offset: number, length: number): number
+  /** One writev(2) of two parts: 0 or -errno. */
+  sendv(
+    head: Uint8Array,
+    headOffset: number,
+    headLength: number,
+    body: Uint8Array,
+    bodyOffset: number,
+    bodyLength: number,
+  ): number
+  /**
+   * Answers request `unique` (negative: a resent one, bit 63 set) with up to `size` bytes of `fd` at `offset`; a failed read is
+   * answered with its errno. What is in the page cache is answered in place; otherwise a thread of the pool does it, or, with
+   * `sync`, this one. Returns or resolves to 0, or the -errno of the read or the write.
+   */
+  sendFromFd(
+    unique: number,
+    fd: number,
+    offset: number,
+    size: number,
+    sync: boolean,
+  ): number | Promise<number>
+  /** Longest time to look on for the next message before sleeping, in microseconds; 0 turns it off. Default 200. */
+  setBusyPoll(maxMicroseconds: number): void
+  /** A further descriptor of the same connection (FUSE_DEV_IOC_CLONE), or -errno. */
+  clone(): number
+  /** Stops reading; the descriptor stays open. Safe inside `onBatch`. */
+  stop(): void
+  /** Stops and closes the descriptor. Idempotent; safe inside `onBatch`. `onEnd` is not called any more. */
+  close(): void
+}
+
+/** Error of the loader: `ERR_DEVFUSE_UNSUPPORTED` off Linux, `ERR_DEVFUSE_ADDON` when no addon fits. */
+export class NativeLoadError extends Error {
+  readonly code: 'ERR_DEVFUSE_UNSUPPORTED' | 'ERR_DEVFUSE_ADDON'
+  constructor(code: NativeLoadError['code'], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'NativeLoadError'
+    this.code = code
+  }
+}
+
+let loaded: Native | undefined
+
+/** The addon, loaded on the first call. Throws {@link NativeLoadError}. */
+export function loadNative(): Native {
+  return (loaded ??= load())
+}
+
+function load(): Native {
+  if (process.platform !== 'linux') {
+    throw new NativeLoadError(
+      'ERR_DEVFUSE_UNSUPPORTED',
+      `devfuse runs on Linux only: it speaks the Linux kernel's FUSE protocol, and this is ${process.platform}`,
+    )
+  }
+  const require = createRequire(import.meta.url)
+  const chosen = process.env['DEVFUSE_ADDON']
+  if (chosen) {
+    try {
+      return require(chosen) as Native
+    } catch (error) {
+      throw failure([`${chosen} (from DEVFUSE_ADDON): ${reasonOf(error)}`], error)
+    }
+  }
+  const root = new URL('../', import.meta.url)
+  const reasons: string[] = []
+  let cause: unknown
+  for (const place of ['build/native/devfuse.node', `prebuilds/linux-${process.arch}.node`]) {
+    const path = fileURLToPath(new URL(place, root))
+    if (!existsSync(path)) {
+      reasons.push(`${path}: not there`)
+      continue
+    }
+    try {
+      return require(path) as Native
+    } catch (error) {
+      cause = error
+      reasons.push(`${path}: ${reasonOf(error)}`)
+    }
+  }
+  throw failure(reasons, cause)
+}
+
+function failure(reasons: string[], cause: unknown): NativeLoadError {
+  const script = fileURLToPath(new URL('../scripts/build-native.mjs', import.meta.url))
+  return new NativeLoadError(
+    'ERR_DEVFUSE_ADDON',
+    `devfuse found no addon for linux-${process.arch} (${libc()}, Node ${process.version}):\n` +
+      reasons.map((reason) => `  ${reason}\n`).join('') +
+      `Build it (needs a C compiler): node ${script}`,
+    { cause },
+  )
+}
+
+function libc(): string {
+  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined
+  const version = report?.header?.glibcVersionRuntime
+  return version ? `glibc ${version}` : 'musl'
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message.split('\n', 1)[0]! : String(error)
+}
