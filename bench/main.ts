@@ -154,10 +154,11 @@ async function main(): Promise<void> {
     const wanted = ({ name }: Workload) =>
       chosen.only.length === 0 || chosen.only.some((only) => name.startsWith(only))
     const list = all.filter(wanted)
-    const candidates = [...ownSubjects(), ...chosen.peers, ...(await debianPeers(work))]
-    const subjects = candidates.filter(
-      ({ name }) => chosen.subjects.length === 0 || chosen.subjects.includes(name),
-    )
+    // Debian's older libfuse stands in where no peer is named.
+    const named = chosen.subjects.length > 0
+    const debian = named || chosen.peers.length === 0 ? await debianPeers(work) : []
+    const candidates = [...ownSubjects(), ...chosen.peers, ...debian]
+    const subjects = candidates.filter(({ name }) => !named || chosen.subjects.includes(name))
     if (list.length === 0) throw new Error('no workload of that name')
     if (subjects.length === 0) throw new Error('no subject of that name')
     await prepare(source)
