@@ -1,0 +1,70 @@
+// Calls that change attributes, and those that describe a whole filesystem.
+import type { Statfs } from '../protocol/index.js'
+import { numbers as nr } from './numbers.js'
+import type { Door } from './door.js'
+
+/** What statfs(2) says, with the fields that a FUSE reply carries and the filesystem's magic number. */
+export type FilesystemStatistics = Required<Statfs> & { type: number }
+
+const TWO_32 = 0x1_0000_0000
+
+export function attributeCalls({ call, callAsync }: Door) {
+  const times = new Int32Array(8)
+  const statistics = new Uint32Array(30)
+  const setTime = (at: number, sec: number, nsec: number) => {
+    times[at] = sec | 0
+    times[at + 1] = Math.floor(sec / TWO_32)
+    times[at + 2] = nsec
+    times[at + 3] = 0
+  }
+  const field = (at: number) => statistics[at + 1]! * TWO_32 + statistics[at]!
+  const decode = (result: number): FilesystemStatistics | number =>
+    result < 0
+      ? result
+      : {
+          type: statistics[0]!,
+          bsize: field(2),
+          blocks: field(4),
+          bfree: field(6),
+          bavail: field(8),
+          files: field(10),
+          ffree: field(12),
+          namelen: field(16),
+          frsize: field(18),
+        }
+  return {
+    /** utimensat(2); seconds may be negative, nanoseconds may be UTIME_NOW or UTIME_OMIT. */
+    utimensat(
+      dirfd: number,
+      path: string,
+      atime: number,
+      atimensec: number,
+      mtime: number,
+      mtimensec: number,
+      flags = 0,
+    ): number {
+      setTime(0, atime, atimensec)
+      setTime(4, mtime, mtimensec)
+      return call(nr.utimensat, dirfd, path, times, flags)
+    },
+    /** fchownat(2); -1 leaves an id as it is. */
+    fchownat: (dirfd: number, path: string, uid: number, gid: number, flags = 0): number =>
+      call(nr.fchownat, dirfd, path, uid, gid, flags),
+    /** fchmodat(2); follows symlinks, so `/proc/self/fd/N` changes the file of an O_PATH descriptor. */
+    fchmodat: (dirfd: number, path: string, mode: number): number => call(nr.fchmodat, dirfd, path, mode),
+    /** fchmod(2). */
+    fchmod: (fd: number, mode: number): number => call(nr.fchmod, fd, mode),
+    /** ftruncate(2). */
+    ftruncate: (fd: number, size: number): number => call(nr.ftruncate, fd, size),
+    /** ftruncate(2) on the pool: freeing the blocks of a big file takes a while. */
+    ftruncateAsync: (fd: number, size: number): Promise<number> => callAsync(nr.ftruncate, fd, size),
+    /** truncate(2). */
+    truncate: (path: string, size: number): number => call(nr.truncate, path, size),
+    /** truncate(2) on the pool. */
+    truncateAsync: (path: string, size: number): Promise<number> => callAsync(nr.truncate, path, size),
+    /** statfs(2), or -errno. */
+    statfs: (path: string): FilesystemStatistics | number => decode(call(nr.statfs, path, statistics)),
+    /** fstatfs(2), or -errno; works on O_PATH descriptors. */
+    fstatfs: (fd: number): FilesystemStatistics | number => decode(call(nr.fstatfs, fd, statistics)),
+  }
+}
