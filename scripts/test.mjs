@@ -1,0 +1,108 @@
+// Runs the built tests with Node's own runner in a temporary directory of their own, then checks that nothing is left
+// behind: no mount, no serving process. What is left is cleared away and makes the run fail.
+//
+//   node scripts/test.mjs [WORD...]              everything but the tests with Debian's programs
+//   node scripts/test.mjs --programs [WORD...]   only those
+//
+// With words, only test files whose path contains one of them are run.
+import { spawn } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { constants, tmpdir } from 'node:os'
+import { join, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { readMountInfo, isFuse } from '../dist/device/mountinfo.js'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const FILE_TIMEOUT_MS = 10 * 60_000
+
+const args = process.argv.slice(2)
+const programs = args.includes('--programs')
+const words = args.filter((arg) => arg !== '--programs')
+
+// Outputs of tests that were renamed or removed stay in build/: only those with a source are run.
+const files = readdirSync(join(root, 'test'), { recursive: true })
+  .filter((file) => file.endsWith('.test.ts'))
+  .filter((file) => file.startsWith(`programs${sep}`) === programs)
+  .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+  .toSorted()
+  .map((file) => join(root, 'build/test', file.replace(/\.ts$/, '.js')))
+
+if (files.length === 0) {
+  console.error(`no test file matches ${words.join(', ') || (programs ? 'programs' : 'anything')}`)
+  process.exit(1)
+}
+
+// A folder of our own tells our mounts and temporary files from those of others. Other users must get through it.
+const temporary = mkdtempSync(join(tmpdir(), 'devfuse-test-'))
+chmodSync(temporary, 0o1777)
+
+function leftMounts() {
+  return readMountInfo().filter((mount) => isFuse(mount) && mount.mountPoint.startsWith(`${temporary}/`))
+}
+
+function ourProcesses() {
+  const pids = []
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue
+    try {
+      if (!readFileSync(`/proc/${name}/environ`, 'latin1').includes(`TMPDIR=${temporary}\0`)) continue
+      pids.push({
+        pid: Number(name),
+        command: readFileSync(`/proc/${name}/cmdline`, 'latin1').replaceAll('\0', ' '),
+      })
+    } catch {
+      // Gone, or somebody else's.
+    }
+  }
+  return pids
+}
+
+function abort({ minor, mountPoint }) {
+  const file = `/sys/fs/fuse/connections/${minor}/abort`
+  if (existsSync(file)) writeFileSync(file, '1')
+  return new Promise((resolve) => {
+    spawn('umount', ['-l', mountPoint], { stdio: 'inherit' }).on('close', resolve).on('error', resolve)
+  })
+}
+
+async function clearUp() {
+  const problems = []
+  for (let round = 0; round < 20 && (leftMounts().length > 0 || ourProcesses().length > 0); round++) {
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  for (const mount of leftMounts()) {
+    problems.push(`left mounted: ${mount.mountPoint} (${mount.fsType})`)
+    await abort(mount)
+  }
+  for (const { pid, command } of ourProcesses()) {
+    problems.push(`left running: process ${pid}: ${command}`)
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // Ended by itself meanwhile.
+    }
+  }
+  if (leftMounts().length === 0) rmSync(temporary, { recursive: true, force: true })
+  return problems
+}
+
+const runner = spawn(
+  process.execPath,
+  [
+    '--test',
+    '--test-concurrency=2',
+    `--test-timeout=${FILE_TIMEOUT_MS}`,
+    // The summary of tap comes last, which logs of other programs are read for.
+    `--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`,
+    ...files,
+  ],
+  { cwd: root, stdio: 'inherit', env: { ...process.env, TMPDIR: temporary, NODE_TEST_CONTEXT: undefined } },
+)
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => runner.kill(signal))
+
+const status = await new Promise((resolve) => {
+  runner.on('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal]))
+})
+const problems = await clearUp()
+for (const problem of problems) console.error(problem)
+process.exitCode = status === 0 && problems.length > 0 ? 1 : status
