@@ -1,0 +1,134 @@
+// The addon's life in one environment: made when loaded, the pool's bell in its loop, taken down with it.
+#include "addon.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct addon *addon_of(napi_env env) {
+  void *addon = NULL;
+  napi_get_instance_data(env, &addon);
+  return addon;
+}
+
+napi_value addon_throw(napi_env env, const char *message) {
+  napi_throw_type_error(env, "ERR_INVALID_ARG_VALUE", message);
+  return NULL;
+}
+
+bool addon_report_exception(napi_env env) {
+  bool pending = false;
+  napi_value error;
+  napi_is_exception_pending(env, &pending);
+  if (!pending || napi_get_and_clear_last_exception(env, &error) != napi_ok)
+    return false;
+  return napi_fatal_exception(env, error) == napi_ok;
+}
+
+// From a thread of the pool.
+static void ring(void *owner) {
+  struct addon *addon = owner;
+  addon->loop.async_send(addon->async);
+}
+
+static void on_bell(void *handle) {
+  struct addon *addon = handle_data(handle);
+  napi_handle_scope handles;
+  napi_callback_scope scope;
+  if (napi_open_handle_scope(addon->env, &handles) != napi_ok)
+    return;
+  napi_value resource;
+  if (napi_create_object(addon->env, &resource) == napi_ok &&
+      napi_open_callback_scope(addon->env, resource, addon->context, &scope) == napi_ok) {
+    pool_finish(&addon->pool);
+    napi_close_callback_scope(addon->env, scope);
+  }
+  napi_close_handle_scope(addon->env, handles);
+}
+
+static int hang_bell(struct addon *addon) {
+  struct loop *loop = &addon->loop;
+  if (!addon->has_loop)
+    return -ENOSYS;
+  void *async = malloc(loop->handle_size(loop->type_async));
+  if (async == NULL)
+    return -ENOMEM;
+  int error = loop->async_init(loop->uv, async, on_bell);
+  if (error != 0) {
+    free(async);
+    return error;
+  }
+  handle_set_data(async, addon);
+  loop->unref(async);
+  addon->async = async;
+  addon->uv_handles++;
+  return 0;
+}
+
+int addon_submit(struct addon *addon, struct job *job) {
+  int error = addon->async == NULL ? hang_bell(addon) : 0;
+  if (error == 0)
+    error = pool_submit(&addon->pool, job);
+  if (error == 0 && addon->jobs++ == 0)
+    addon->loop.ref(addon->async);
+  return error;
+}
+
+void addon_job_done(struct addon *addon) {
+  if (--addon->jobs == 0)
+    addon->loop.unref(addon->async);
+}
+
+static void cleaned_up(struct addon *addon) {
+  if (addon->cleanup != NULL && addon->uv_handles == 0)
+    napi_remove_async_cleanup_hook(addon->cleanup);
+}
+
+void addon_handle_closed(void *handle) {
+  struct addon *addon = handle_data(handle);
+  free(handle);
+  addon->uv_handles--;
+  cleaned_up(addon);
+}
+
+// The environment ends: no JS from here on.
+static void on_cleanup(napi_async_cleanup_hook_handle handle, void *data) {
+  struct addon *addon = data;
+  addon->cleanup = handle;
+  addon->stuck = !pool_stop(&addon->pool);
+  channel_objects_close(addon);
+  if (addon->async != NULL)
+    addon->loop.close(addon->async, addon_handle_closed);
+  else
+    cleaned_up(addon);
+}
+
+static void addon_free(napi_env env, void *data, void *hint) {
+  struct addon *addon = data;
+  (void)env;
+  (void)hint;
+  if (!addon->stuck)
+    free(addon);
+}
+
+NAPI_MODULE_INIT() {
+  struct addon *addon = calloc(1, sizeof *addon);
+  struct uv_loop_s *uv = NULL;
+  napi_value resource, name;
+  if (addon == NULL || pool_init(&addon->pool, ring, addon) != 0) {
+    free(addon);
+    napi_throw_error(env, "ENOMEM", "devfuse: out of memory");
+    return NULL;
+  }
+  addon->env = env;
+  addon->has_loop = napi_get_uv_event_loop(env, &uv) == napi_ok && loop_init(&addon->loop, uv) == 0;
+  if (napi_set_instance_data(env, addon, addon_free, NULL) != napi_ok ||
+      napi_add_async_cleanup_hook(env, on_cleanup, addon, NULL) != napi_ok ||
+      napi_create_object(env, &resource) != napi_ok ||
+      napi_create_string_latin1(env, "DEVFUSE", NAPI_AUTO_LENGTH, &name) != napi_ok ||
+      napi_async_init(env, resource, name, &addon->context) != napi_ok || define_calls(env, exports) != napi_ok ||
+      define_channel(env, exports) != napi_ok) {
+    napi_throw_error(env, "ERR_DEVFUSE_ADDON", "devfuse: the addon could not be set up in this environment");
+    return NULL;
+  }
+  return exports;
+}

@@ -1,0 +1,51 @@
+// What the glue files share: the state of one environment (main thread or worker). JS values stop here.
+#ifndef DEVFUSE_ADDON_H
+#define DEVFUSE_ADDON_H
+
+#include "channel.h"
+#include "loop.h"
+#include "pool.h"
+
+#include <node_api.h>
+#include <stdbool.h>
+
+struct channel_object;
+
+struct addon {
+  napi_env env;
+  napi_async_context context; // in which handlers and promise reactions run
+  struct loop loop;
+  bool has_loop;
+  struct pool pool;
+  void *async;          // uv_async_t: the pool's bell, from the first job on
+  uint32_t jobs;        // not done yet
+  uint32_t uv_handles;  // open or closing
+  struct channel_object *channels;
+  napi_async_cleanup_hook_handle cleanup; // not NULL: the environment ends
+  bool stuck;                             // a thread of the pool did not end
+};
+
+struct addon *addon_of(napi_env env);
+
+// Throws and returns NULL, so that `return addon_throw(...)` reads well.
+napi_value addon_throw(napi_env env, const char *message);
+
+// A callback into JS left an exception: reports it as uncaught. False: no JS can run any more.
+bool addon_report_exception(napi_env env);
+
+// Hands a job to the pool, keeping the event loop alive until it is done. 0 or -errno.
+int addon_submit(struct addon *addon, struct job *job);
+// Every `done` calls this.
+void addon_job_done(struct addon *addon);
+
+// A loop_close_cb for a handle whose data is the addon.
+void addon_handle_closed(void *handle);
+
+// call_js.c and channel_js.c: their part of the exports.
+napi_status define_calls(napi_env env, napi_value exports);
+napi_status define_channel(napi_env env, napi_value exports);
+
+// channel_js.c: the environment ends.
+void channel_objects_close(struct addon *addon);
+
+#endif

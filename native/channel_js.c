@@ -1,0 +1,401 @@
+// Glue of the channel: the class `Channel`, its arrays shared with JS, and the way into onBatch and onEnd.
+#include "addon.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct channel_object {
+  struct channel channel; // first: a channel is its object
+  struct addon *addon;
+  struct channel_object *next; // among the addon's
+  napi_ref self;               // counts who needs the object beside JS: being started, jobs
+  napi_ref memory, arrays, batch_callback, end_callback;
+  bool held; // by being started
+};
+
+static struct channel_object *object_of(struct channel *channel) { return (struct channel_object *)channel; }
+
+static void call_js(struct channel_object *object, napi_ref callback, int argument) {
+  napi_env env = object->addon->env;
+  napi_handle_scope scope;
+  napi_value self, function, value, result;
+  if (napi_open_handle_scope(env, &scope) != napi_ok)
+    return;
+  bool called = napi_get_reference_value(env, object->self, &self) == napi_ok &&
+                napi_get_reference_value(env, callback, &function) == napi_ok &&
+                napi_create_int32(env, argument, &value) == napi_ok &&
+                napi_make_callback(env, object->addon->context, self, function, 1, &value, &result) == napi_ok;
+  if (!called && !addon_report_exception(env))
+    channel_stop(&object->channel);
+  napi_close_handle_scope(env, scope);
+}
+
+static void on_batch(struct channel *channel, uint32_t count) {
+  call_js(object_of(channel), object_of(channel)->batch_callback, (int)count);
+}
+
+static void on_end(struct channel *channel, int error) {
+  call_js(object_of(channel), object_of(channel)->end_callback, error);
+}
+
+// Being started keeps the object alive, whatever JS still knows of it.
+static void hold_while_started(struct channel_object *object) {
+  uint32_t count;
+  if (object->channel.started == object->held)
+    return;
+  object->held = object->channel.started;
+  if (object->held)
+    napi_reference_ref(object->addon->env, object->self, &count);
+  else
+    napi_reference_unref(object->addon->env, object->self, &count);
+}
+
+static void on_poll(void *handle, int status, int events) {
+  struct channel_object *object = handle_data(handle);
+  napi_env env = object->addon->env;
+  napi_handle_scope scope;
+  napi_value self;
+  (void)events;
+  if (napi_open_handle_scope(env, &scope) != napi_ok)
+    return;
+  // Whatever the callbacks do, the object stays until the turn is over.
+  napi_get_reference_value(env, object->self, &self);
+  channel_turn(&object->channel, status);
+  hold_while_started(object);
+  napi_close_handle_scope(env, scope);
+}
+
+static void unlink_object(struct channel_object *object) {
+  struct channel_object **link = &object->addon->channels;
+  while (*link != NULL && *link != object)
+    link = &(*link)->next;
+  if (*link == object)
+    *link = object->next;
+}
+
+static void object_free(napi_env env, void *data, void *hint) {
+  struct channel_object *object = data;
+  (void)hint;
+  channel_close(&object->channel, addon_handle_closed, object->addon);
+  unlink_object(object);
+  napi_ref refs[] = {object->self, object->memory, object->arrays, object->batch_callback, object->end_callback};
+  for (size_t i = 0; i < sizeof refs / sizeof refs[0]; i++)
+    if (refs[i] != NULL)
+      napi_delete_reference(env, refs[i]);
+  if (!object->addon->stuck)
+    channel_free(&object->channel);
+}
+
+void channel_objects_close(struct addon *addon) {
+  for (struct channel_object *object = addon->channels; object != NULL; object = object->next)
+    channel_close(&object->channel, addon_handle_closed, addon);
+}
+
+// One ArrayBuffer for the three arrays of the object: stats, slots, lengths.
+static napi_status make_arrays(napi_env env, napi_value self, struct channel_object *object) {
+  struct channel *channel = &object->channel;
+  size_t stats_size = STAT_COUNT * sizeof(double), slots_size = channel->slot_count * sizeof(int32_t);
+  napi_value buffer, stats, slots, lengths;
+  void *memory;
+  napi_status status = napi_create_arraybuffer(env, stats_size + 2 * slots_size, &memory, &buffer);
+  if (status != napi_ok)
+    return status;
+  memset(memory, 0, stats_size + 2 * slots_size);
+  channel->stats = memory;
+  channel->slots = (int32_t *)((char *)memory + stats_size);
+  channel->lengths = channel->slots + channel->slot_count;
+  napi_create_reference(env, buffer, 1, &object->arrays);
+  napi_create_typedarray(env, napi_float64_array, STAT_COUNT, buffer, 0, &stats);
+  napi_create_typedarray(env, napi_int32_array, channel->slot_count, buffer, stats_size, &slots);
+  napi_create_typedarray(env, napi_int32_array, channel->slot_count, buffer, stats_size + slots_size, &lengths);
+  const napi_property_descriptor arrays[] = {
+      {.utf8name = "stats", .value = stats, .attributes = napi_enumerable},
+      {.utf8name = "slots", .value = slots, .attributes = napi_enumerable},
+      {.utf8name = "lengths", .value = lengths, .attributes = napi_enumerable},
+  };
+  return napi_define_properties(env, self, 3, arrays);
+}
+
+static bool read_construction(napi_env env, const napi_value *values, struct channel *channel) {
+  int32_t fd;
+  uint32_t slot_size, slot_count;
+  void *memory;
+  size_t length;
+  napi_valuetype batch, end;
+  if (napi_get_value_int32(env, values[0], &fd) != napi_ok ||
+      napi_get_arraybuffer_info(env, values[1], &memory, &length) != napi_ok ||
+      napi_get_value_uint32(env, values[2], &slot_size) != napi_ok ||
+      napi_get_value_uint32(env, values[3], &slot_count) != napi_ok ||
+      napi_typeof(env, values[4], &batch) != napi_ok || napi_typeof(env, values[5], &end) != napi_ok)
+    return false;
+  channel->fd = fd;
+  channel->memory = memory;
+  channel->slot_size = slot_size;
+  channel->slot_count = slot_count;
+  return fd >= 0 && slot_size > 0 && slot_count > 0 && slot_count <= length / slot_size && batch == napi_function &&
+         end == napi_function;
+}
+
+static napi_value construct(napi_env env, napi_callback_info info) {
+  size_t count = 6;
+  napi_value values[6], self;
+  napi_get_cb_info(env, info, &count, values, &self, NULL);
+  struct channel_object *object = calloc(1, sizeof *object);
+  if (object == NULL)
+    return addon_throw(env, "out of memory");
+  struct channel *channel = &object->channel;
+  object->addon = addon_of(env);
+  if (count < 6 || !read_construction(env, values, channel)) {
+    free(object);
+    return addon_throw(env, "Channel takes fd, memory (ArrayBuffer of slotSize * slotCount), slotSize, slotCount, "
+                            "onBatch and onEnd");
+  }
+  channel->loop = &object->addon->loop;
+  channel->on_poll = on_poll;
+  channel->on_batch = on_batch;
+  channel->on_end = on_end;
+  if (channel_init(channel) != 0 || make_arrays(env, self, object) != napi_ok ||
+      napi_wrap(env, self, object, object_free, NULL, &object->self) != napi_ok) {
+    channel->fd = -1; // still the caller's
+    channel_free(channel);
+    return addon_throw(env, "the channel could not be made");
+  }
+  napi_create_reference(env, values[1], 1, &object->memory);
+  napi_create_reference(env, values[4], 1, &object->batch_callback);
+  napi_create_reference(env, values[5], 1, &object->end_callback);
+  object->next = object->addon->channels;
+  object->addon->channels = object;
+  return self;
+}
+
+// The channel and the arguments of a method; NULL with an exception pending.
+static struct channel_object *method(napi_env env, napi_callback_info info, size_t count, napi_value *values) {
+  size_t given = count;
+  napi_value self;
+  void *object = NULL;
+  if (napi_get_cb_info(env, info, &given, values, &self, NULL) != napi_ok ||
+      napi_unwrap(env, self, &object) != napi_ok) {
+    addon_throw(env, "not a Channel");
+    return NULL;
+  }
+  if (given < count) {
+    addon_throw(env, "missing arguments");
+    return NULL;
+  }
+  return object;
+}
+
+static napi_value int_value(napi_env env, int result) {
+  napi_value value = NULL;
+  napi_create_int32(env, result, &value);
+  return value;
+}
+
+static napi_value get_fd(napi_env env, napi_callback_info info) {
+  struct channel_object *object = method(env, info, 0, NULL);
+  return object == NULL ? NULL : int_value(env, object->channel.fd);
+}
+
+static napi_value start(napi_env env, napi_callback_info info) {
+  struct channel_object *object = method(env, info, 0, NULL);
+  if (object == NULL)
+    return NULL;
+  if (!object->addon->has_loop) {
+    napi_throw_error(env, "ERR_DEVFUSE_UNSUPPORTED", "devfuse needs a runtime with libuv: Node or Electron");
+    return NULL;
+  }
+  bool had_handle = object->channel.poll != NULL;
+  int error = channel_start(&object->channel);
+  object->addon->uv_handles += object->channel.poll != NULL && !had_handle;
+  hold_while_started(object);
+  if (error == -EBADF)
+    napi_throw_error(env, "EBADF", "the channel is closed, or its descriptor is not open");
+  else if (error != 0)
+    napi_throw_error(env, "ERR_DEVFUSE_ADDON", "the channel's descriptor cannot be watched");
+  return NULL;
+}
+
+static napi_value stop(napi_env env, napi_callback_info info) {
+  struct channel_object *object = method(env, info, 0, NULL);
+  if (object == NULL)
+    return NULL;
+  channel_stop(&object->channel);
+  hold_while_started(object);
+  return NULL;
+}
+
+static napi_value close_channel(napi_env env, napi_callback_info info) {
+  struct channel_object *object = method(env, info, 0, NULL);
+  if (object == NULL)
+    return NULL;
+  channel_close(&object->channel, addon_handle_closed, object->addon);
+  hold_while_started(object);
+  // The callbacks know their session, which knows the channel: without this neither would ever go.
+  if (object->batch_callback != NULL)
+    napi_delete_reference(env, object->batch_callback);
+  if (object->end_callback != NULL)
+    napi_delete_reference(env, object->end_callback);
+  object->batch_callback = object->end_callback = NULL;
+  return NULL;
+}
+
+static napi_value release(napi_env env, napi_callback_info info) {
+  napi_value value;
+  uint32_t slot;
+  struct channel_object *object = method(env, info, 1, &value);
+  if (object == NULL)
+    return NULL;
+  if (napi_get_value_uint32(env, value, &slot) != napi_ok || channel_release(&object->channel, slot) == -EINVAL)
+    return addon_throw(env, "no slot that is taken");
+  return NULL;
+}
+
+static napi_value set_busy_poll(napi_env env, napi_callback_info info) {
+  napi_value value;
+  double microseconds;
+  struct channel_object *object = method(env, info, 1, &value);
+  if (object == NULL)
+    return NULL;
+  if (napi_get_value_double(env, value, &microseconds) != napi_ok || !(microseconds >= 0 && microseconds <= 1000))
+    return addon_throw(env, "busy polling takes 0 to 1000 microseconds");
+  object->channel.spin.max = (uint64_t)(microseconds * 1000);
+  return NULL;
+}
+
+static napi_value clone_fd(napi_env env, napi_callback_info info) {
+  struct channel_object *object = method(env, info, 0, NULL);
+  return object == NULL ? NULL : int_value(env, channel_clone(&object->channel));
+}
+
+// values: bytes, offset, length.
+static const void *bytes_at(napi_env env, const napi_value *values, size_t *length) {
+  napi_typedarray_type type;
+  size_t size;
+  void *bytes;
+  int64_t offset, wanted;
+  if (napi_get_typedarray_info(env, values[0], &type, &size, &bytes, NULL, NULL) != napi_ok ||
+      type != napi_uint8_array || napi_get_value_int64(env, values[1], &offset) != napi_ok ||
+      napi_get_value_int64(env, values[2], &wanted) != napi_ok || offset < 0 || wanted < 0 ||
+      (uint64_t)offset > size || (uint64_t)wanted > size - (uint64_t)offset) {
+    addon_throw(env, "expected a Uint8Array with an offset and a length inside it");
+    return NULL;
+  }
+  *length = (size_t)wanted;
+  // An empty array may have no address.
+  return bytes == NULL ? "" : (const char *)bytes + offset;
+}
+
+static napi_value send_bytes(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  size_t length;
+  struct channel_object *object = method(env, info, 3, values);
+  const void *bytes = object == NULL ? NULL : bytes_at(env, values, &length);
+  return bytes == NULL ? NULL : int_value(env, channel_send(&object->channel, bytes, length));
+}
+
+static napi_value sendv(napi_env env, napi_callback_info info) {
+  napi_value values[6];
+  size_t head_length, body_length;
+  struct channel_object *object = method(env, info, 6, values);
+  const void *head = object == NULL ? NULL : bytes_at(env, values, &head_length);
+  const void *body = head == NULL ? NULL : bytes_at(env, values + 3, &body_length);
+  return body == NULL ? NULL : int_value(env, channel_sendv(&object->channel, head, head_length, body, body_length));
+}
+
+struct reply_job {
+  struct read_reply read; // first: its first member is the job
+  napi_deferred promise;
+};
+
+static void reply_job_drop(struct job *job) {
+  free(((struct reply_job *)job)->read.buffer);
+  free(job);
+}
+
+static void reply_job_done(struct job *job) {
+  struct reply_job *self = (struct reply_job *)job;
+  struct channel_object *object = object_of(self->read.channel);
+  struct addon *addon = object->addon;
+  uint32_t count;
+  object->channel.stats[job->result == 0 ? STAT_REPLIES : STAT_REPLY_ERRORS]++;
+  napi_resolve_deferred(addon->env, self->promise, int_value(addon->env, (int)job->result));
+  napi_reference_unref(addon->env, object->self, &count);
+  addon_job_done(addon);
+  reply_job_drop(job);
+}
+
+static int reply_job_submit(struct channel_object *object, const struct read_reply *read, napi_deferred promise) {
+  uint32_t count;
+  struct reply_job *self = malloc(sizeof *self);
+  if (self == NULL)
+    return -ENOMEM;
+  *self = (struct reply_job){.read = *read, .promise = promise};
+  self->read.job = (struct job){.run = channel_reply_by_pool, .done = reply_job_done, .drop = reply_job_drop};
+  self->read.buffer = malloc(read->size > 0 ? read->size : 1);
+  int error = self->read.buffer == NULL ? -ENOMEM : addon_submit(object->addon, &self->read.job);
+  if (error != 0) {
+    reply_job_drop(&self->read.job);
+    return error;
+  }
+  object->channel.stats[STAT_READS_BY_POOL]++;
+  napi_reference_ref(object->addon->env, object->self, &count);
+  return 0;
+}
+
+// values: unique, fd, offset, size, sync.
+static bool read_request(napi_env env, const napi_value *values, struct read_reply *read, bool *sync) {
+  double unique;
+  uint32_t size;
+  if (napi_get_value_double(env, values[0], &unique) != napi_ok || !(unique > -0x1p53 && unique < 0x1p53) ||
+      napi_get_value_int32(env, values[1], &read->fd) != napi_ok ||
+      napi_get_value_int64(env, values[2], &read->offset) != napi_ok ||
+      napi_get_value_uint32(env, values[3], &size) != napi_ok || size > INT32_MAX ||
+      napi_get_value_bool(env, values[4], sync) != napi_ok)
+    return false;
+  // Kernel: bit 63 marks a request that was sent again, and its answer.
+  read->unique = unique < 0 ? (uint64_t)-unique | UINT64_C(1) << 63 : (uint64_t)unique;
+  read->size = size;
+  return true;
+}
+
+static napi_value send_from_fd(napi_env env, napi_callback_info info) {
+  napi_value values[5], promise;
+  napi_deferred deferred;
+  bool sync;
+  struct channel_object *object = method(env, info, 5, values);
+  if (object == NULL)
+    return NULL;
+  struct read_reply read = {.channel = &object->channel};
+  if (!read_request(env, values, &read, &sync))
+    return addon_throw(env, "sendFromFd takes unique, fd, offset, size and sync");
+  int result = channel_reply_in_place(&object->channel, &read, sync);
+  if (result <= 0)
+    return int_value(env, result);
+  if (napi_create_promise(env, &deferred, &promise) != napi_ok)
+    return NULL;
+  int error = reply_job_submit(object, &read, deferred);
+  // Without a thread the request is answered all the same.
+  if (error != 0)
+    napi_resolve_deferred(env, deferred, int_value(env, channel_reply_in_place(&object->channel, &read, true)));
+  return promise;
+}
+
+napi_status define_channel(napi_env env, napi_value exports) {
+  const napi_property_descriptor members[] = {
+      {.utf8name = "fd", .getter = get_fd, .attributes = napi_enumerable},
+      {.utf8name = "start", .method = start},
+      {.utf8name = "stop", .method = stop},
+      {.utf8name = "close", .method = close_channel},
+      {.utf8name = "release", .method = release},
+      {.utf8name = "send", .method = send_bytes},
+      {.utf8name = "sendv", .method = sendv},
+      {.utf8name = "sendFromFd", .method = send_from_fd},
+      {.utf8name = "setBusyPoll", .method = set_busy_poll},
+      {.utf8name = "clone", .method = clone_fd},
+  };
+  napi_value constructor;
+  napi_status status = napi_define_class(env, "Channel", NAPI_AUTO_LENGTH, construct, NULL,
+                                         sizeof members / sizeof members[0], members, &constructor);
+  return status == napi_ok ? napi_set_named_property(env, exports, "Channel", constructor) : status;
+}

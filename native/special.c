@@ -1,0 +1,157 @@
+// The special calls. Everything in here is a raw system call: it may run in a thread that is cancelled
+// at any instant, or in a child that shares nothing with the C library's locks.
+#include "special.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x1000
+#endif
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
+#endif
+
+static int64_t or_errno(long result) { return result == -1 ? -errno : result; }
+
+static void *address(int64_t arg) { return (void *)(uintptr_t)arg; }
+
+static _Noreturn void umount_child(const char *path, int flags) {
+  // The device must close when the server dies, even while this child waits for its answer.
+  if (syscall(SYS_close_range, 3, ~0u, 0) != 0)
+    for (int fd = 3; fd < 4096; fd++)
+      syscall(SYS_close, fd);
+  long result = syscall(SYS_umount2, path, flags);
+  syscall(SYS_exit_group, result == 0 ? 0 : errno);
+  __builtin_unreachable();
+}
+
+// Waits for the child `timeout` ms at the most; it ends by itself then.
+static int64_t umount_wait(pid_t pid, int pidfd, int timeout) {
+  if (timeout > 0) {
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    long ready = poll(&ended, 1, timeout);
+    syscall(SYS_close, pidfd);
+    if (ready <= 0)
+      return ready == 0 ? -ETIMEDOUT : -errno;
+  }
+  int status = 0;
+  long waited;
+  do
+    waited = syscall(SYS_wait4, pid, &status, __WALL, NULL);
+  while (waited == -1 && errno == EINTR);
+  if (waited == -1)
+    return -errno;
+  return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
+}
+
+static int64_t umount_in_child(const char *path, int flags, int timeout) {
+  uint64_t all = ~UINT64_C(0), before;
+  syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &before, sizeof all);
+  int pidfd = -1;
+  // Not fork(3): its handlers wait for locks. No exit signal: SIGCHLD would reach the program's handlers.
+  long pid = syscall(SYS_clone, timeout > 0 ? CLONE_PIDFD : 0, 0, &pidfd, 0, 0);
+  if (pid == 0)
+    umount_child(path, flags);
+  int error = errno;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+  return pid == -1 ? -error : umount_wait((pid_t)pid, pidfd, timeout);
+}
+
+union control {
+  struct cmsghdr header;
+  char space[CMSG_SPACE(sizeof(int))];
+};
+
+static int64_t recv_fd(int sock) {
+  char byte;
+  union control control;
+  struct iovec data = {.iov_base = &byte, .iov_len = 1};
+  struct msghdr message = {
+      .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  long received;
+  do
+    received = syscall(SYS_recvmsg, sock, &message, MSG_CMSG_CLOEXEC);
+  while (received == -1 && errno == EINTR);
+  if (received == -1)
+    return -errno;
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (header == NULL || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+    return received == 0 ? -EPIPE : -ENOMSG;
+  int fd;
+  memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  return fd;
+}
+
+static int64_t send_fd(int sock, int fd) {
+  char byte = 0;
+  union control control;
+  memset(&control, 0, sizeof control);
+  control.header.cmsg_len = CMSG_LEN(sizeof fd);
+  control.header.cmsg_level = SOL_SOCKET;
+  control.header.cmsg_type = SCM_RIGHTS;
+  memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+  struct iovec data = {.iov_base = &byte, .iov_len = 1};
+  struct msghdr message = {
+      .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  long sent;
+  do
+    sent = syscall(SYS_sendmsg, sock, &message, MSG_NOSIGNAL);
+  while (sent == -1 && errno == EINTR);
+  return sent == -1 ? -errno : 0;
+}
+
+int64_t pread_nowait(int fd, void *bytes, size_t length, int64_t offset) {
+  struct iovec data = {.iov_base = bytes, .iov_len = length};
+  return or_errno(syscall(SYS_preadv2, fd, &data, 1, offset, 0, RWF_NOWAIT));
+}
+
+static int64_t transfer_all(long nr, int fd, char *bytes, size_t length, int64_t offset) {
+  size_t done = 0;
+  while (done < length) {
+    long result = syscall(nr, fd, bytes + done, length - done, offset + (int64_t)done);
+    if (result == -1 && errno == EINTR)
+      continue;
+    if (result == -1 && done == 0)
+      return -errno;
+    if (result <= 0)
+      break;
+    done += (size_t)result;
+  }
+  return (int64_t)done;
+}
+
+int64_t pread_all(int fd, void *bytes, size_t length, int64_t offset) {
+  return transfer_all(SYS_pread64, fd, bytes, length, offset);
+}
+
+int64_t special_run(const struct call *call) {
+  const int64_t *a = call->args;
+  switch (call->nr) {
+  case SPECIAL_UMOUNT:
+    return a[0] == 0 ? -EFAULT : umount_in_child(address(a[0]), (int)a[1], (int)a[2]);
+  case SPECIAL_RECV_FD:
+    return recv_fd((int)a[0]);
+  case SPECIAL_PREAD_NOWAIT:
+    return pread_nowait((int)a[0], address(a[1]), (size_t)a[2], a[3]);
+  case SPECIAL_SEND_FD:
+    return send_fd((int)a[0], (int)a[1]);
+  case SPECIAL_PREAD_ALL:
+    return pread_all((int)a[0], address(a[1]), (size_t)a[2], a[3]);
+  case SPECIAL_PWRITE_ALL:
+    return transfer_all(SYS_pwrite64, (int)a[0], address(a[1]), (size_t)a[2], a[3]);
+  default:
+    return -ENOSYS;
+  }
+}

@@ -1,0 +1,69 @@
+// The adaptive window of the busy poll, from what the last gaps between messages were.
+#include "spin.h"
+
+#include <sched.h>
+
+#define US 1000u
+#define MS 1000000u
+#define LONGEST MS
+#define SHORTEST_PAUSE MS
+#define LONGEST_PAUSE (512u * MS)
+#define MISSES_BEFORE_MUTE 3
+
+void spin_init(struct spin *spin) {
+  *spin = (struct spin){.max = 200u * US, .gap = 15u * US, .pause = SHORTEST_PAUSE};
+}
+
+static bool has_one_cpu(void) {
+  cpu_set_t set;
+  // A machine with more CPUs than the set has bits answers EINVAL: not alone.
+  return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) == 1;
+}
+
+static void learn(struct spin *spin, uint64_t gap) {
+  uint64_t most = 4 * spin->max;
+  spin->gap = (3 * spin->gap + (gap < most ? gap : most)) / 4;
+}
+
+uint64_t spin_window(struct spin *spin, uint64_t now) {
+  spin->dry_since = now;
+  spin->missed = false;
+  if (spin->max == 0)
+    return 0;
+  if (spin->cpus_at == 0 || now - spin->cpus_at > 1000u * (uint64_t)MS) {
+    spin->cpus_at = now;
+    spin->alone = has_one_cpu();
+  }
+  if (spin->alone || now < spin->muted_until || spin->gap > spin->max)
+    return 0;
+  uint64_t window = 2 * spin->gap + 20 * US;
+  if (window > spin->max)
+    window = spin->max;
+  return window < LONGEST ? window : LONGEST;
+}
+
+void spin_hit(struct spin *spin, uint64_t now) {
+  learn(spin, now - spin->dry_since);
+  spin->misses = 0;
+  if (++spin->hits >= 4)
+    spin->pause = SHORTEST_PAUSE;
+}
+
+void spin_miss(struct spin *spin, uint64_t now) {
+  spin->missed = true;
+  spin->hits = 0;
+  if (++spin->misses < MISSES_BEFORE_MUTE)
+    return;
+  // The next miss mutes again at once, for twice as long.
+  spin->misses = MISSES_BEFORE_MUTE - 1;
+  spin->muted_until = now + spin->pause;
+  spin->pause = spin->pause * 2 < LONGEST_PAUSE ? spin->pause * 2 : LONGEST_PAUSE;
+}
+
+void spin_interrupted(struct spin *spin) { spin->dry_since = 0; }
+
+void spin_woken(struct spin *spin, uint64_t now) {
+  // A gap in which we looked on says little: a client on our own CPU could not even run.
+  if (spin->dry_since != 0 && !spin->missed)
+    learn(spin, now - spin->dry_since);
+}

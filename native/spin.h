@@ -1,0 +1,35 @@
+// How long to look on for the next message before going to sleep. Waking a sleeping thread on another
+// CPU costs about 50 us, more than the whole request; looking on for ever costs the CPU.
+#ifndef DEVFUSE_SPIN_H
+#define DEVFUSE_SPIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct spin {
+  uint64_t max;         // ns; 0 = off
+  uint64_t gap;         // ns between running dry and the next message, a moving average
+  uint64_t dry_since;   // when the channel ran dry
+  uint64_t muted_until; // after misses in a row
+  uint64_t pause;       // how long the next mute lasts
+  uint64_t cpus_at;     // when `alone` was found out
+  uint32_t misses, hits;
+  bool missed; // looked on in vain since it ran dry
+  bool alone;  // this thread has one CPU: whoever we wait for needs it
+};
+
+void spin_init(struct spin *spin);
+
+// Nanoseconds to look on from `now`, when the channel ran dry; 0 = sleep at once.
+uint64_t spin_window(struct spin *spin, uint64_t now);
+
+void spin_hit(struct spin *spin, uint64_t now);
+void spin_miss(struct spin *spin, uint64_t now);
+
+// Left for other work: nobody knows how long the next message takes.
+void spin_interrupted(struct spin *spin);
+
+// A message came while asleep.
+void spin_woken(struct spin *spin, uint64_t now);
+
+#endif
