@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,9 +36,12 @@ static void caps_set(const struct __user_cap_data_struct caps[2]) {
   syscall(SYS_capset, &header, caps);
 }
 
-// The raw calls act on this thread only; the C library's wrappers would change every thread.
-static uint32_t fsuid_swap(uint32_t uid) { return (uint32_t)syscall(SYS_setfsuid, uid); }
-static uint32_t fsgid_swap(uint32_t gid) { return (uint32_t)syscall(SYS_setfsgid, gid); }
+// The raw calls act on this thread only; the C library's wrappers would change every thread. A change
+// costs microseconds, so what is right already is left alone: -1 is no user, and only asks.
+static uint32_t fs_swap(long nr, uint32_t id) {
+  uint32_t now = (uint32_t)syscall(nr, -1);
+  return now == id ? now : (uint32_t)syscall(nr, id);
+}
 
 struct groups {
   uint32_t few[64];
@@ -59,7 +63,9 @@ static void groups_take(struct groups *saved, const struct identity *identity) {
       return;
     saved->count = syscall(SYS_getgroups, saved->count, saved->all);
   }
-  if (saved->count >= 0)
+  bool same = saved->count == (long)identity->group_count &&
+              memcmp(saved->all, identity->groups, sizeof(uint32_t) * identity->group_count) == 0;
+  if (saved->count >= 0 && !same)
     saved->changed = syscall(SYS_setgroups, identity->group_count, identity->groups) == 0;
 }
 
@@ -80,38 +86,53 @@ static int64_t run_with_umask(const struct identity *identity, const struct call
   return result;
 }
 
+static uint64_t effective_of(const struct __user_cap_data_struct caps[2]) {
+  return caps[0].effective | (uint64_t)caps[1].effective << 32;
+}
+
+// Takes the capabilities away that the other user has not got, and puts back those that a mirror needs.
+static void caps_lower(const struct __user_cap_data_struct saved[2], uint32_t flags) {
+  uint64_t gone = FS_CAPS & ~KEPT_CAPS;
+  if (flags & AS_KEEP_FSETID)
+    gone &= ~CAP(CAP_FSETID);
+  if (flags & AS_KEEP_MKNOD)
+    gone &= ~CAP(CAP_MKNOD);
+  uint64_t effective = effective_of(saved) & ~gone;
+  struct __user_cap_data_struct caps[2] = {saved[0], saved[1]};
+  caps[0].effective = (uint32_t)effective;
+  caps[1].effective = (uint32_t)(effective >> 32);
+  caps_set(caps);
+}
+
+// Kernel: going back to fsuid 0 raises the permitted ones of FS_CAPS; mostly that is what there was.
+static bool caps_are_back(const struct __user_cap_data_struct saved[2], uint32_t uid) {
+  uint64_t permitted = saved[0].permitted | (uint64_t)saved[1].permitted << 32;
+  return uid == 0 && (permitted & FS_CAPS & ~effective_of(saved)) == 0;
+}
+
 int64_t call_run_as(const struct identity *identity, const struct call *call) {
   struct __user_cap_data_struct saved[2];
   struct groups groups;
-  bool have_caps = caps_get(saved);
   groups_take(&groups, identity);
-  uint32_t gid = fsgid_swap(identity->gid);
+  uint32_t gid = fs_swap(SYS_setfsgid, identity->gid);
   // Kernel: a change of fsuid clears the dumpable flag of the whole process.
   int dumpable = prctl(PR_GET_DUMPABLE);
-  uint32_t uid = fsuid_swap(identity->uid);
-  bool lowered = have_caps && identity->uid != 0;
-  if (lowered) {
-    uint64_t kept = KEPT_CAPS;
-    if (identity->flags & AS_KEEP_FSETID)
-      kept |= CAP(CAP_FSETID);
-    if (identity->flags & AS_KEEP_MKNOD)
-      kept |= CAP(CAP_MKNOD);
-    uint64_t gone = FS_CAPS & ~kept;
-    struct __user_cap_data_struct caps[2] = {saved[0], saved[1]};
-    caps[0].effective &= ~(uint32_t)gone;
-    caps[1].effective &= ~(uint32_t)(gone >> 32);
-    caps_set(caps);
-  }
+  bool lowered = identity->uid != 0 && caps_get(saved);
+  uint32_t uid = fs_swap(SYS_setfsuid, identity->uid);
+  if (lowered)
+    caps_lower(saved, identity->flags);
 
   int64_t result = run_with_umask(identity, call);
 
   // First the user: going back to 0 raises capabilities, and the exact set follows.
-  fsuid_swap(uid);
-  if (have_caps && (lowered || uid != identity->uid))
+  if (uid != identity->uid)
+    syscall(SYS_setfsuid, uid);
+  if (lowered && !(uid != identity->uid && caps_are_back(saved, uid)))
     caps_set(saved);
-  fsgid_swap(gid);
+  if (gid != identity->gid)
+    syscall(SYS_setfsgid, gid);
   groups_put_back(&groups);
-  if (dumpable == 1 && uid != identity->uid)
+  if (dumpable == 1 && (uid != identity->uid || gid != identity->gid))
     prctl(PR_SET_DUMPABLE, 1);
   return result;
 }
