@@ -130,15 +130,18 @@ function mounting(facts: Facts, { mount }: Probe): Check {
   if (mount.ok) {
     return { id, status: 'ok', seen: `a throw-away filesystem was up in ${mount.milliseconds.toFixed(1)} ms` }
   }
-  return { id, status: 'fail', seen: mount.said, fix: hintFor(facts) }
+  return { id, status: 'fail', seen: mount.said, fix: hintFor(facts, mount.said) }
 }
 
-function hintFor({ container, seccomp, apparmor }: Facts): string {
+function hintFor({ container, seccomp, apparmor }: Facts, said: string): string {
   if (container.includes('gvisor')) return 'gVisor has no FUSE mounts for its guests: use another runtime'
-  if (apparmor !== undefined)
+  if (!/EPERM|EACCES|not permitted|denied/i.test(said)) return 'see the failing lines of this report'
+  if (apparmor !== undefined) {
     return `the AppArmor profile ${apparmor} may forbid it: --security-opt apparmor=unconfined`
-  if (container.length > 0)
+  }
+  if (container.length > 0) {
     return 'docker run --cap-add SYS_ADMIN --device /dev/fuse --security-opt apparmor=unconfined'
+  }
   if (seccomp === '2') return 'a seccomp filter is in force and may forbid mount(2)'
   return 'see the failing lines of this report'
 }
