@@ -47,8 +47,8 @@ function paragraphs(row: Operation, shared: readonly Operation[]): string[] {
 export function absence(row: Operation): string {
   if (row.absent !== 0) return `${row.absent} is answered.`
   if (row.reply === 'none') return 'nothing happens.'
-  if (row.reply === 'statfs') return 'the defaults are answered.'
-  return row.reply === 'open' ? 'success, with handle 0 and no flags.' : 'success.'
+  if (row.reply === 'struct') return 'the defaults are answered, such as handle 0 and no flags.'
+  return 'success.'
 }
 
 function lowerFirst(text: string): string {

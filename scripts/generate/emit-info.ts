@@ -7,6 +7,7 @@ import { operations } from '../../src/protocol/operations.js'
 import type { Operation } from '../../src/protocol/schema.js'
 import { layoutOf, pascalCase, upperCase } from '../../src/protocol/schema.js'
 import { LAST_OPCODE } from './emit-decoders.js'
+import { replyCall } from './emit-replies.js'
 import { parametersOf } from './emit-requests.js'
 import { allStructs, comment, handlerOf, kernelName, preamble, visible } from './tables.js'
 
@@ -23,10 +24,12 @@ export interface OperationInfo {
   readonly sticky: boolean
   /** Minor protocol version that brought it. */
   readonly since: number
-  /** The request holds a view into its slot: the slot stays taken until the handler has settled. */
-  readonly payload: boolean
+  /** Field that is a view into the slot of the request: the slot stays taken until the handler has settled. */
+  readonly payload: string | undefined
   /** Fields worth printing, with the flag set of each. */
   readonly fields: readonly { readonly name: string; readonly flags?: FlagSetName }[]
+  /** Writes the reply struct (of an xattr or ioctl: the fixed part) and returns its length; 0 without one. */
+  encode(view: DataView, at: number, value: unknown): number
 }
 `
 
@@ -43,7 +46,7 @@ export function emitInfo(): string {
     preamble('Facts of each operation.') +
     `import type { Errno } from '../errno.js'\n` +
     `import { ${[...new Set(operations.map((row) => row.absent))].filter((name) => name !== 0).join(', ')} } from '../errno.js'\n` +
-    `import type { FlagSetName } from './constants.js'\n\n` +
+    `import type { FlagSetName } from './constants.js'\nimport * as replies from './replies.js'\n\n` +
     `/** Name of an operation. */\nexport type OperationName =\n${names}\n\n` +
     `/** Name of a method of a filesystem. */\nexport type HandlerName =\n${handlers.map((name) => `  | '${name}'`).join('\n')}\n\n` +
     `/** How the answer of a handler travels. */\nexport type ReplyKind =\n${kinds.map((kind) => `  | '${kind}'`).join('\n')}\n\n` +
@@ -56,6 +59,7 @@ export function emitInfo(): string {
 
 function emitRow(row: Operation): string {
   const handler = handlerOf(row)
+  const call = replyCall(row)
   const sets = new Map(visible(row.in).map((member) => [member.js, member.flags]))
   const opaque = new Set(visible(row.in).filter((member) => member.meaning === 'opaque').map((member) => member.js))
   const fields = parametersOf(row)
@@ -65,8 +69,9 @@ function emitRow(row: Operation): string {
   return (
     `  ${row.name}: {\n    opcode: ${row.opcode},\n    name: '${row.name}',\n` +
     `    handler: ${handler === null ? 'null' : `'${handler}'`},\n    reply: '${row.reply}',\n    absent: ${row.absent},\n` +
-    `    sticky: ${row.sticky ?? false},\n    since: ${row.since},\n    payload: ${row.payload !== undefined},\n` +
-    `    fields: [${fields.join(', ')}],\n  },\n`
+    `    sticky: ${row.sticky ?? false},\n    since: ${row.since},\n    payload: ${row.payload ? `'${row.payload.js}'` : 'undefined'},\n` +
+    `    fields: [${fields.join(', ')}],\n` +
+    `    encode: ${call === '0' ? '() => 0' : `(view, at, value) => ${call}`},\n  },\n`
   )
 }
 

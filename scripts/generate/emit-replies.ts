@@ -4,7 +4,7 @@ import { operations } from '../../src/protocol/operations.js'
 import type { Field, Operation, Struct } from '../../src/protocol/schema.js'
 import { layoutOf } from '../../src/protocol/schema.js'
 import { fileLock, forgetOne, removemappingOne } from '../../src/protocol/structs.js'
-import { comment, jsName, kernelName, preamble, unwrap, visible } from './tables.js'
+import { comment, jsName, preamble, unwrap, visible } from './tables.js'
 
 const NEGATIVE = `/** There is no such name, and for how long that may be believed. */
 export interface NegativeEntry extends Partial<Omit<Entry, 'nodeid'>> {
@@ -31,7 +31,7 @@ export function emitReplies(): string {
   add(fileLock)
   for (const row of operations) {
     if (!row.out) continue
-    if (row.reply === 'number') numbers.set(row.out.name, row.out)
+    if (isNumber(row)) numbers.set(row.out.name, row.out)
     else add(unwrap(row.out))
   }
   const plain = [forgetOne, removemappingOne]
@@ -46,8 +46,7 @@ export function emitReplies(): string {
     [...objects.values()].map((of) => emitEncoder(of, of === entry)).join('\n') +
     '\n' +
     [...numbers.values()].map(emitNumber).join('\n') +
-    `\n${CREATE}\n` +
-    emitSwitch()
+    `\n${CREATE}`
   )
 }
 
@@ -120,42 +119,18 @@ function emitNumber(of: Struct): string {
   return `${text}  return ${layout.size}\n}\n`
 }
 
-function emitSwitch(): string {
-  let text = comment('', [
-    'Writes the value a handler returned as the reply of an opcode, and returns its length. Returns -1 for the kinds that ' +
-      'need more than the value: data, string, xattr, dirents, direntplus, ioctl, session.',
-  ])
-  text += 'export function encodeReply(opcode: number, view: DataView, at: number, value: unknown): number {\n'
-  text += '  switch (opcode) {\n'
-  for (const row of operations) {
-    const call = replyCall(row)
-    if (call) text += `    case ${row.opcode}: // ${kernelName(row)}\n      return ${call}\n`
-  }
-  return `${text}    default:\n      return -1\n  }\n}\n`
+/** Expression that writes the reply of an operation from `value`. */
+export function replyCall(row: Operation): string {
+  if (row.reply === 'create') return 'replies.encodeCreateReply(view, at, value as replies.CreateReply)'
+  if (!row.out) return '0'
+  if (isNumber(row)) return `replies.encode${row.out.type}(view, at, value as number)`
+  const { type } = unwrap(row.out)
+  return `replies.encode${type}(view, at, value as replies.${type})`
 }
 
-function replyCall(row: Operation): string | undefined {
-  switch (row.reply) {
-    case 'empty':
-      return '0'
-    case 'create':
-      return 'encodeCreateReply(view, at, value as CreateReply)'
-    case 'number':
-      return row.out && `encode${row.out.type}(view, at, value as number)`
-    case 'entry':
-    case 'attr':
-    case 'open':
-    case 'statfs':
-    case 'lock':
-    case 'statx':
-    case 'struct': {
-      if (!row.out) throw new Error(`${row.name}: no reply struct`)
-      const { type } = unwrap(row.out)
-      return `encode${type}(view, at, value as ${type})`
-    }
-    default:
-      return undefined
-  }
+/** Whether the reply struct is written from a number. */
+function isNumber(row: Operation): boolean {
+  return row.reply === 'number' || row.reply === 'xattr'
 }
 
 function place(offset: number): string {

@@ -1,9 +1,9 @@
 // Directory records of READDIR and READDIRPLUS replies: a struct, the name, and padding to 8 bytes, one after another
 // until the reply is full.
 
-import type { Entry, NegativeEntry } from './generated/replies.js'
 import { encodeEntry } from './generated/replies.js'
 import type { NameEncoding } from './names.js'
+import type { Direntplus } from './reply.js'
 import { setAny, setNumber } from './wire.js'
 
 const DIRENT_SIZE = 24
@@ -15,8 +15,9 @@ export function direntType(mode: number): number {
 }
 
 /**
- * Writes a directory record. `limit` is the first place that is not free. Returns the bytes used, or 0 when the record does
- * not fit. Throws a TypeError for a name the kernel would refuse with EIO: empty, or with a slash or NUL.
+ * Writes a directory record. `limit` is the first place that is not free, `off` where the listing goes on after it.
+ * Returns the bytes used, or 0 when the record does not fit. Throws a TypeError for a name the kernel would refuse with
+ * EIO: empty, or with a slash or NUL.
  */
 export function encodeDirent(
   bytes: Buffer,
@@ -24,10 +25,41 @@ export function encodeDirent(
   at: number,
   limit: number,
   name: string | Uint8Array,
-  ino: number | bigint,
   off: number,
-  type: number,
+  { ino, type }: { ino: number | bigint; type: number },
   encoding: NameEncoding = 'utf8',
+): number {
+  return writeRecord(bytes, view, at, limit, name, off, ino, type, encoding)
+}
+
+/** The same with the entry in front of the record; `ino` and `type` default to those of its attributes. */
+export function encodeDirentplus(
+  bytes: Buffer,
+  view: DataView,
+  at: number,
+  limit: number,
+  name: string | Uint8Array,
+  off: number,
+  entry: Omit<Direntplus, 'name' | 'off'>,
+  encoding: NameEncoding = 'utf8',
+): number {
+  const ino = entry.ino ?? entry.attr?.ino ?? 0
+  const type = entry.type ?? (entry.attr ? direntType(entry.attr.mode) : 0)
+  const used = writeRecord(bytes, view, at + ENTRY_SIZE, limit, name, off, ino, type, encoding)
+  if (used === 0) return 0
+  return encodeEntry(view, at, entry as Direntplus) + used
+}
+
+function writeRecord(
+  bytes: Buffer,
+  view: DataView,
+  at: number,
+  limit: number,
+  name: string | Uint8Array,
+  off: number,
+  ino: number | bigint,
+  type: number,
+  encoding: NameEncoding,
 ): number {
   const length = writeName(bytes, at + DIRENT_SIZE, limit, name, encoding)
   if (length < 0) return 0
@@ -39,24 +71,6 @@ export function encodeDirent(
   view.setUint32(at + 16, length, true)
   view.setUint32(at + 20, type, true)
   return used
-}
-
-/** Writes a directory record with its entry. Returns the bytes used, or 0 when the record does not fit. */
-export function encodeDirentplus(
-  bytes: Buffer,
-  view: DataView,
-  at: number,
-  limit: number,
-  name: string | Uint8Array,
-  entry: Entry | NegativeEntry,
-  ino: number | bigint,
-  off: number,
-  type: number,
-  encoding: NameEncoding = 'utf8',
-): number {
-  const used = encodeDirent(bytes, view, at + ENTRY_SIZE, limit, name, ino, off, type, encoding)
-  if (used === 0) return 0
-  return encodeEntry(view, at, entry) + used
 }
 
 /** Returns the bytes written, or -1 when they do not fit. */

@@ -283,9 +283,9 @@ export type Errno = (typeof byName)[ErrnoName]
 const names = new Map<number, ErrnoName>()
 for (const [name, value] of Object.entries(byName)) names.set(value, name as ErrnoName)
 
-/** Name of an errno, given negative or positive; `undefined` for a number Linux does not know. */
-export function errnoName(errno: number): ErrnoName | undefined {
-  return names.get(errno > 0 ? -errno : errno)
+/** Name of an errno, given negative or positive: `'ENOENT'`, or `'errno 524'` for a number without a name. */
+export function errnoName(errno: number): string {
+  return names.get(-Math.abs(errno)) ?? `errno ${Math.abs(errno)}`
 }
 
 /** Negative number of an error name (the `code` of a Node error); `undefined` for a name Linux does not know. */
@@ -299,4 +299,9 @@ export function errnoOf(name: string): Errno | undefined {
 /** Whether a value is a negative errno that may go into a reply (the kernel accepts -511 to 0). */
 export function isErrno(value: unknown): value is Errno {
   return typeof value === 'number' && names.has(value)
+}
+
+/** Name of an errno for messages: `ENOENT`, or `errno 999` for a number Linux does not know. */
+export function describeErrno(errno: number): string {
+  return errnoName(errno) ?? `errno ${Math.abs(errno)}`
 }

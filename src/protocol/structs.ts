@@ -182,7 +182,7 @@ export const initOut = struct('fuse_init_out', 23, 'What the server accepts.', [
     since: 43,
   }),
   hidden('u16', 'unused', 11),
-])
+], { type: 'InitOut' })
 
 export const sxTime = struct('fuse_sx_time', 39, 'A point in time.', [
   i64('tv_sec', 'Seconds since 1970; may be negative.'),

@@ -15,7 +15,7 @@ import * as requests from './requests.js'
 export interface DecodeContext extends RequestContext {
   readonly encoding: NameEncoding
   /** FUSE_SETXATTR_EXT was agreed: SETXATTR carries the longer struct. */
-  readonly setxattrExt: boolean
+  setxattrExt: boolean
 }
 
 /** Decodes the requests of one opcode. */

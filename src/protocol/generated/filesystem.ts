@@ -165,7 +165,7 @@ export interface Filesystem<Name = string> {
    * ENOSYS: switches the operation off for the rest of the mount: files open without asking and RELEASE stops
    * too (only with FUSE_NO_OPEN_SUPPORT, else open(2) fails).
    *
-   * Without this method: success, with handle 0 and no flags.
+   * Without this method: the defaults are answered, such as handle 0 and no flags.
    *
    * @see open(2)
    */
@@ -199,7 +199,7 @@ export interface Filesystem<Name = string> {
    *
    * Answer: The figures; what is left out gets sane defaults.
    *
-   * Without this method: the defaults are answered.
+   * Without this method: the defaults are answered, such as handle 0 and no flags.
    *
    * @see statfs(2)
    */
@@ -306,7 +306,7 @@ export interface Filesystem<Name = string> {
    * ENOSYS: switches the operation off for the rest of the mount: directories open without asking (only with
    * FUSE_NO_OPENDIR_SUPPORT, else opendir(3) fails).
    *
-   * Without this method: success, with handle 0 and no flags.
+   * Without this method: the defaults are answered, such as handle 0 and no flags.
    *
    * @see opendir(3)
    */

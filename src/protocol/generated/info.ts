@@ -4,6 +4,7 @@
 import type { Errno } from '../errno.js'
 import { ENOSYS, EPERM, EINVAL, ENOTTY, EOPNOTSUPP } from '../errno.js'
 import type { FlagSetName } from './constants.js'
+import * as replies from './replies.js'
 
 /** Name of an operation. */
 export type OperationName =
@@ -107,23 +108,18 @@ export type HandlerName =
 
 /** How the answer of a handler travels. */
 export type ReplyKind =
-  | 'entry'
+  | 'struct'
   | 'none'
-  | 'attr'
   | 'string'
   | 'empty'
-  | 'open'
   | 'data'
   | 'number'
-  | 'statfs'
   | 'xattr'
   | 'session'
   | 'dirents'
-  | 'lock'
   | 'create'
   | 'ioctl'
   | 'direntplus'
-  | 'statx'
 
 /** Facts of one operation that dispatch needs. */
 export interface OperationInfo {
@@ -138,10 +134,12 @@ export interface OperationInfo {
   readonly sticky: boolean
   /** Minor protocol version that brought it. */
   readonly since: number
-  /** The request holds a view into its slot: the slot stays taken until the handler has settled. */
-  readonly payload: boolean
+  /** Field that is a view into the slot of the request: the slot stays taken until the handler has settled. */
+  readonly payload: string | undefined
   /** Fields worth printing, with the flag set of each. */
   readonly fields: readonly { readonly name: string; readonly flags?: FlagSetName }[]
+  /** Writes the reply struct (of an xattr or ioctl: the fixed part) and returns its length; 0 without one. */
+  encode(view: DataView, at: number, value: unknown): number
 }
 
 /** Facts by name. */
@@ -150,12 +148,13 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     opcode: 1,
     name: 'lookup',
     handler: 'lookup',
-    reply: 'entry',
+    reply: 'struct',
     absent: ENOSYS,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'name' }],
+    encode: (view, at, value) => replies.encodeEntry(view, at, value as replies.Entry),
   },
   forget: {
     opcode: 2,
@@ -165,30 +164,33 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: 0,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'nlookup' }],
+    encode: () => 0,
   },
   getattr: {
     opcode: 3,
     name: 'getattr',
     handler: 'getattr',
-    reply: 'attr',
+    reply: 'struct',
     absent: ENOSYS,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'getattrFlags', flags: 'getattrFlags' }, { name: 'fh' }],
+    encode: (view, at, value) => replies.encodeAttrReply(view, at, value as replies.AttrReply),
   },
   setattr: {
     opcode: 4,
     name: 'setattr',
     handler: 'setattr',
-    reply: 'attr',
+    reply: 'struct',
     absent: EPERM,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'valid', flags: 'fattr' }, { name: 'fh' }, { name: 'size' }, { name: 'lockOwner' }, { name: 'atime' }, { name: 'mtime' }, { name: 'ctime' }, { name: 'atimensec' }, { name: 'mtimensec' }, { name: 'ctimensec' }, { name: 'mode' }, { name: 'newUid' }, { name: 'newGid' }],
+    encode: (view, at, value) => replies.encodeAttrReply(view, at, value as replies.AttrReply),
   },
   readlink: {
     opcode: 5,
@@ -198,41 +200,45 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: EINVAL,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [],
+    encode: () => 0,
   },
   symlink: {
     opcode: 6,
     name: 'symlink',
     handler: 'symlink',
-    reply: 'entry',
+    reply: 'struct',
     absent: EPERM,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'name' }, { name: 'target' }, { name: 'extensions' }],
+    encode: (view, at, value) => replies.encodeEntry(view, at, value as replies.Entry),
   },
   mknod: {
     opcode: 8,
     name: 'mknod',
     handler: 'mknod',
-    reply: 'entry',
+    reply: 'struct',
     absent: EPERM,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'mode' }, { name: 'rdev' }, { name: 'umask' }, { name: 'name' }, { name: 'extensions' }],
+    encode: (view, at, value) => replies.encodeEntry(view, at, value as replies.Entry),
   },
   mkdir: {
     opcode: 9,
     name: 'mkdir',
     handler: 'mkdir',
-    reply: 'entry',
+    reply: 'struct',
     absent: EPERM,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'mode' }, { name: 'umask' }, { name: 'name' }, { name: 'extensions' }],
+    encode: (view, at, value) => replies.encodeEntry(view, at, value as replies.Entry),
   },
   unlink: {
     opcode: 10,
@@ -242,8 +248,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: EPERM,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'name' }],
+    encode: () => 0,
   },
   rmdir: {
     opcode: 11,
@@ -253,8 +260,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: EPERM,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'name' }],
+    encode: () => 0,
   },
   rename: {
     opcode: 12,
@@ -264,30 +272,33 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: EPERM,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'newdir' }, { name: 'flags' }, { name: 'name' }, { name: 'newname' }],
+    encode: () => 0,
   },
   link: {
     opcode: 13,
     name: 'link',
     handler: 'link',
-    reply: 'entry',
+    reply: 'struct',
     absent: EPERM,
     sticky: true,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'oldnodeid' }, { name: 'newname' }],
+    encode: (view, at, value) => replies.encodeEntry(view, at, value as replies.Entry),
   },
   open: {
     opcode: 14,
     name: 'open',
     handler: 'open',
-    reply: 'open',
+    reply: 'struct',
     absent: 0,
     sticky: true,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'flags' }, { name: 'openFlags', flags: 'openFlags' }],
+    encode: (view, at, value) => replies.encodeOpenReply(view, at, value as replies.OpenReply),
   },
   read: {
     opcode: 15,
@@ -297,8 +308,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: EINVAL,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'offset' }, { name: 'size' }, { name: 'readFlags', flags: 'readFlags' }, { name: 'lockOwner' }, { name: 'flags' }],
+    encode: () => 0,
   },
   write: {
     opcode: 16,
@@ -308,19 +320,21 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: EINVAL,
     sticky: false,
     since: 1,
-    payload: true,
+    payload: 'data',
     fields: [{ name: 'fh' }, { name: 'offset' }, { name: 'size' }, { name: 'writeFlags', flags: 'writeFlags' }, { name: 'lockOwner' }, { name: 'flags' }, { name: 'data' }],
+    encode: (view, at, value) => replies.encodeWriteReply(view, at, value as number),
   },
   statfs: {
     opcode: 17,
     name: 'statfs',
     handler: 'statfs',
-    reply: 'statfs',
+    reply: 'struct',
     absent: 0,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [],
+    encode: (view, at, value) => replies.encodeStatfs(view, at, value as replies.Statfs),
   },
   release: {
     opcode: 18,
@@ -330,8 +344,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: 0,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'flags' }, { name: 'releaseFlags', flags: 'releaseFlags' }, { name: 'lockOwner' }],
+    encode: () => 0,
   },
   fsync: {
     opcode: 20,
@@ -341,8 +356,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'fsyncFlags', flags: 'fsyncFlags' }],
+    encode: () => 0,
   },
   setxattr: {
     opcode: 21,
@@ -352,8 +368,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 1,
-    payload: true,
+    payload: 'value',
     fields: [{ name: 'size' }, { name: 'flags' }, { name: 'setxattrFlags', flags: 'setxattrFlags' }, { name: 'name' }, { name: 'value' }],
+    encode: () => 0,
   },
   getxattr: {
     opcode: 22,
@@ -363,8 +380,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'size' }, { name: 'name' }],
+    encode: (view, at, value) => replies.encodeGetxattrReply(view, at, value as number),
   },
   listxattr: {
     opcode: 23,
@@ -374,8 +392,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'size' }],
+    encode: (view, at, value) => replies.encodeGetxattrReply(view, at, value as number),
   },
   removexattr: {
     opcode: 24,
@@ -385,8 +404,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'name' }],
+    encode: () => 0,
   },
   flush: {
     opcode: 25,
@@ -396,8 +416,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'lockOwner' }],
+    encode: () => 0,
   },
   init: {
     opcode: 26,
@@ -407,19 +428,21 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: 0,
     sticky: false,
     since: 0,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'major' }, { name: 'minor' }, { name: 'maxReadahead' }, { name: 'flags' }, { name: 'flags2' }],
+    encode: (view, at, value) => replies.encodeInitOut(view, at, value as replies.InitOut),
   },
   opendir: {
     opcode: 27,
     name: 'opendir',
     handler: 'opendir',
-    reply: 'open',
+    reply: 'struct',
     absent: 0,
     sticky: true,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'flags' }, { name: 'openFlags', flags: 'openFlags' }],
+    encode: (view, at, value) => replies.encodeOpenReply(view, at, value as replies.OpenReply),
   },
   readdir: {
     opcode: 28,
@@ -429,8 +452,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'offset' }, { name: 'size' }, { name: 'readFlags', flags: 'readFlags' }, { name: 'lockOwner' }, { name: 'flags' }],
+    encode: () => 0,
   },
   releasedir: {
     opcode: 29,
@@ -440,8 +464,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: 0,
     sticky: false,
     since: 1,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'flags' }, { name: 'releaseFlags', flags: 'releaseFlags' }, { name: 'lockOwner' }],
+    encode: () => 0,
   },
   fsyncdir: {
     opcode: 30,
@@ -451,19 +476,21 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 2,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'fsyncFlags', flags: 'fsyncFlags' }],
+    encode: () => 0,
   },
   getlk: {
     opcode: 31,
     name: 'getlk',
     handler: 'getlk',
-    reply: 'lock',
+    reply: 'struct',
     absent: ENOSYS,
     sticky: false,
     since: 7,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'owner' }, { name: 'lk' }, { name: 'lkFlags', flags: 'lkFlags' }],
+    encode: (view, at, value) => replies.encodeFileLock(view, at, value as replies.FileLock),
   },
   setlk: {
     opcode: 32,
@@ -473,8 +500,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: false,
     since: 7,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'owner' }, { name: 'lk' }, { name: 'lkFlags', flags: 'lkFlags' }],
+    encode: () => 0,
   },
   setlkw: {
     opcode: 33,
@@ -484,8 +512,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: false,
     since: 7,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'owner' }, { name: 'lk' }, { name: 'lkFlags', flags: 'lkFlags' }],
+    encode: () => 0,
   },
   access: {
     opcode: 34,
@@ -495,8 +524,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 3,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'mask' }],
+    encode: () => 0,
   },
   create: {
     opcode: 35,
@@ -506,8 +536,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 3,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'flags' }, { name: 'mode' }, { name: 'umask' }, { name: 'openFlags', flags: 'openFlags' }, { name: 'name' }, { name: 'extensions' }],
+    encode: (view, at, value) => replies.encodeCreateReply(view, at, value as replies.CreateReply),
   },
   interrupt: {
     opcode: 36,
@@ -517,8 +548,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: 0,
     sticky: true,
     since: 7,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'interrupted' }],
+    encode: () => 0,
   },
   bmap: {
     opcode: 37,
@@ -528,8 +560,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 8,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'block' }, { name: 'blocksize' }],
+    encode: (view, at, value) => replies.encodeBmapReply(view, at, value as number),
   },
   destroy: {
     opcode: 38,
@@ -539,8 +572,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: 0,
     sticky: false,
     since: 8,
-    payload: false,
+    payload: undefined,
     fields: [],
+    encode: () => 0,
   },
   ioctl: {
     opcode: 39,
@@ -550,8 +584,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOTTY,
     sticky: false,
     since: 11,
-    payload: true,
+    payload: 'data',
     fields: [{ name: 'fh' }, { name: 'flags', flags: 'ioctlFlags' }, { name: 'cmd' }, { name: 'arg' }, { name: 'inSize' }, { name: 'outSize' }, { name: 'data' }],
+    encode: (view, at, value) => replies.encodeIoctlOut(view, at, value as replies.IoctlOut),
   },
   poll: {
     opcode: 40,
@@ -561,8 +596,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 11,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'kh' }, { name: 'flags', flags: 'pollFlags' }, { name: 'events' }],
+    encode: (view, at, value) => replies.encodePollReply(view, at, value as number),
   },
   notifyReply: {
     opcode: 41,
@@ -572,8 +608,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: 0,
     sticky: false,
     since: 15,
-    payload: true,
+    payload: 'data',
     fields: [{ name: 'offset' }, { name: 'size' }, { name: 'data' }],
+    encode: () => 0,
   },
   batchForget: {
     opcode: 42,
@@ -583,8 +620,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: 0,
     sticky: false,
     since: 16,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'items' }],
+    encode: () => 0,
   },
   fallocate: {
     opcode: 43,
@@ -594,8 +632,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 19,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'offset' }, { name: 'length' }, { name: 'mode' }],
+    encode: () => 0,
   },
   readdirplus: {
     opcode: 44,
@@ -605,8 +644,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: false,
     since: 21,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'offset' }, { name: 'size' }, { name: 'readFlags', flags: 'readFlags' }, { name: 'lockOwner' }, { name: 'flags' }],
+    encode: () => 0,
   },
   rename2: {
     opcode: 45,
@@ -616,8 +656,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: EPERM,
     sticky: true,
     since: 23,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'newdir' }, { name: 'flags' }, { name: 'name' }, { name: 'newname' }],
+    encode: () => 0,
   },
   lseek: {
     opcode: 46,
@@ -627,8 +668,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 24,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'offset' }, { name: 'whence' }],
+    encode: (view, at, value) => replies.encodeLseekReply(view, at, value as number),
   },
   copyFileRange: {
     opcode: 47,
@@ -638,8 +680,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 28,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fhIn' }, { name: 'offIn' }, { name: 'nodeidOut' }, { name: 'fhOut' }, { name: 'offOut' }, { name: 'len' }, { name: 'flags' }],
+    encode: (view, at, value) => replies.encodeWriteReply(view, at, value as number),
   },
   setupmapping: {
     opcode: 48,
@@ -649,8 +692,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: false,
     since: 31,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fh' }, { name: 'foffset' }, { name: 'len' }, { name: 'flags', flags: 'setupmappingFlags' }, { name: 'moffset' }],
+    encode: () => 0,
   },
   removemapping: {
     opcode: 49,
@@ -660,8 +704,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: false,
     since: 31,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'items' }],
+    encode: () => 0,
   },
   syncfs: {
     opcode: 50,
@@ -671,8 +716,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 34,
-    payload: false,
+    payload: undefined,
     fields: [],
+    encode: () => 0,
   },
   tmpfile: {
     opcode: 51,
@@ -682,19 +728,21 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: EOPNOTSUPP,
     sticky: true,
     since: 37,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'flags' }, { name: 'mode' }, { name: 'umask' }, { name: 'openFlags', flags: 'openFlags' }, { name: 'extensions' }],
+    encode: (view, at, value) => replies.encodeCreateReply(view, at, value as replies.CreateReply),
   },
   statx: {
     opcode: 52,
     name: 'statx',
     handler: 'statx',
-    reply: 'statx',
+    reply: 'struct',
     absent: ENOSYS,
     sticky: true,
     since: 39,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'getattrFlags', flags: 'getattrFlags' }, { name: 'fh' }, { name: 'sxFlags' }, { name: 'sxMask' }],
+    encode: (view, at, value) => replies.encodeStatxReply(view, at, value as replies.StatxReply),
   },
   copyFileRange64: {
     opcode: 53,
@@ -704,8 +752,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: ENOSYS,
     sticky: true,
     since: 45,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'fhIn' }, { name: 'offIn' }, { name: 'nodeidOut' }, { name: 'fhOut' }, { name: 'offOut' }, { name: 'len' }, { name: 'flags' }],
+    encode: (view, at, value) => replies.encodeCopyFileRangeReply(view, at, value as number),
   },
   cuseInit: {
     opcode: 4096,
@@ -715,8 +764,9 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     absent: 0,
     sticky: false,
     since: 12,
-    payload: false,
+    payload: undefined,
     fields: [{ name: 'major' }, { name: 'minor' }, { name: 'flags', flags: 'cuseInitFlags' }],
+    encode: (view, at, value) => replies.encodeCuseInitOut(view, at, value as replies.CuseInitOut),
   },
 }
 

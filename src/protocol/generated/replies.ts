@@ -105,14 +105,8 @@ export interface Statfs {
   frsize?: number
 }
 
-/** Size of an extended attribute or of the list. (`struct fuse_getxattr_out`) */
-export interface GetxattrReply {
-  /** Bytes. */
-  size: number
-}
-
 /** What the server accepts. (`struct fuse_init_out`) */
-export interface InitReply {
+export interface InitOut {
   /** Major protocol version: 7. */
   major: number
   /** Minor protocol version of the server; the smaller of both counts. */
@@ -142,7 +136,7 @@ export interface InitReply {
 }
 
 /** The result. (`struct fuse_ioctl_out`) */
-export interface IoctlHeader {
+export interface IoctlOut {
   /** Result of ioctl(2), or a negative errno. Default: 0. */
   result?: number
   /** FUSE_IOCTL_RETRY or 0. Default: 0. */
@@ -214,7 +208,7 @@ export interface StatxReply {
 }
 
 /** What the server accepts; device information follows. (`struct cuse_init_out`) */
-export interface CuseInitReply {
+export interface CuseInitOut {
   /** Major protocol version. */
   major: number
   /** Minor protocol version. */
@@ -333,15 +327,8 @@ export function encodeStatfs(view: DataView, at: number, value: Statfs): number 
   return 80
 }
 
-/** Writes `struct fuse_getxattr_out`, 8 bytes. */
-export function encodeGetxattrReply(view: DataView, at: number, value: GetxattrReply): number {
-  view.setUint32(at, value.size, true)
-  view.setUint32(at + 4, 0, true)
-  return 8
-}
-
 /** Writes `struct fuse_init_out`, 64 bytes. */
-export function encodeInitReply(view: DataView, at: number, value: InitReply): number {
+export function encodeInitOut(view: DataView, at: number, value: InitOut): number {
   view.setUint32(at, value.major, true)
   view.setUint32(at + 4, value.minor, true)
   view.setUint32(at + 8, value.maxReadahead, true)
@@ -370,7 +357,7 @@ export function encodeInitReply(view: DataView, at: number, value: InitReply): n
 }
 
 /** Writes `struct fuse_ioctl_out`, 16 bytes. */
-export function encodeIoctlHeader(view: DataView, at: number, value: IoctlHeader): number {
+export function encodeIoctlOut(view: DataView, at: number, value: IoctlOut): number {
   view.setInt32(at, value.result ?? 0, true)
   view.setUint32(at + 4, value.flags ?? 0, true)
   view.setUint32(at + 8, value.inIovs ?? 0, true)
@@ -452,7 +439,7 @@ export function encodeStatxReply(view: DataView, at: number, value: StatxReply):
 }
 
 /** Writes `struct cuse_init_out`, 72 bytes. */
-export function encodeCuseInitReply(view: DataView, at: number, value: CuseInitReply): number {
+export function encodeCuseInitOut(view: DataView, at: number, value: CuseInitOut): number {
   view.setUint32(at, value.major, true)
   view.setUint32(at + 4, value.minor, true)
   view.setUint32(at + 8, 0, true)
@@ -476,6 +463,13 @@ export function encodeCuseInitReply(view: DataView, at: number, value: CuseInitR
 
 /** Writes `struct fuse_write_out`, 8 bytes: Bytes. */
 export function encodeWriteReply(view: DataView, at: number, value: number): number {
+  view.setUint32(at, value, true)
+  view.setUint32(at + 4, 0, true)
+  return 8
+}
+
+/** Writes `struct fuse_getxattr_out`, 8 bytes: Bytes. */
+export function encodeGetxattrReply(view: DataView, at: number, value: number): number {
   view.setUint32(at, value, true)
   view.setUint32(at + 4, 0, true)
   return 8
@@ -512,91 +506,4 @@ export interface CreateReply extends Entry, OpenReply {}
 /** Writes an entry and an open file, 144 bytes. */
 export function encodeCreateReply(view: DataView, at: number, value: CreateReply): number {
   return encodeEntry(view, at, value) + encodeOpenReply(view, at + ENTRY_SIZE, value)
-}
-
-/**
- * Writes the value a handler returned as the reply of an opcode, and returns its length. Returns -1 for the
- * kinds that need more than the value: data, string, xattr, dirents, direntplus, ioctl, session.
- */
-export function encodeReply(opcode: number, view: DataView, at: number, value: unknown): number {
-  switch (opcode) {
-    case 1: // FUSE_LOOKUP
-      return encodeEntry(view, at, value as Entry)
-    case 3: // FUSE_GETATTR
-      return encodeAttrReply(view, at, value as AttrReply)
-    case 4: // FUSE_SETATTR
-      return encodeAttrReply(view, at, value as AttrReply)
-    case 6: // FUSE_SYMLINK
-      return encodeEntry(view, at, value as Entry)
-    case 8: // FUSE_MKNOD
-      return encodeEntry(view, at, value as Entry)
-    case 9: // FUSE_MKDIR
-      return encodeEntry(view, at, value as Entry)
-    case 10: // FUSE_UNLINK
-      return 0
-    case 11: // FUSE_RMDIR
-      return 0
-    case 12: // FUSE_RENAME
-      return 0
-    case 13: // FUSE_LINK
-      return encodeEntry(view, at, value as Entry)
-    case 14: // FUSE_OPEN
-      return encodeOpenReply(view, at, value as OpenReply)
-    case 16: // FUSE_WRITE
-      return encodeWriteReply(view, at, value as number)
-    case 17: // FUSE_STATFS
-      return encodeStatfs(view, at, value as Statfs)
-    case 18: // FUSE_RELEASE
-      return 0
-    case 20: // FUSE_FSYNC
-      return 0
-    case 21: // FUSE_SETXATTR
-      return 0
-    case 24: // FUSE_REMOVEXATTR
-      return 0
-    case 25: // FUSE_FLUSH
-      return 0
-    case 27: // FUSE_OPENDIR
-      return encodeOpenReply(view, at, value as OpenReply)
-    case 29: // FUSE_RELEASEDIR
-      return 0
-    case 30: // FUSE_FSYNCDIR
-      return 0
-    case 31: // FUSE_GETLK
-      return encodeFileLock(view, at, value as FileLock)
-    case 32: // FUSE_SETLK
-      return 0
-    case 33: // FUSE_SETLKW
-      return 0
-    case 34: // FUSE_ACCESS
-      return 0
-    case 35: // FUSE_CREATE
-      return encodeCreateReply(view, at, value as CreateReply)
-    case 37: // FUSE_BMAP
-      return encodeBmapReply(view, at, value as number)
-    case 40: // FUSE_POLL
-      return encodePollReply(view, at, value as number)
-    case 43: // FUSE_FALLOCATE
-      return 0
-    case 45: // FUSE_RENAME2
-      return 0
-    case 46: // FUSE_LSEEK
-      return encodeLseekReply(view, at, value as number)
-    case 47: // FUSE_COPY_FILE_RANGE
-      return encodeWriteReply(view, at, value as number)
-    case 48: // FUSE_SETUPMAPPING
-      return 0
-    case 49: // FUSE_REMOVEMAPPING
-      return 0
-    case 50: // FUSE_SYNCFS
-      return 0
-    case 51: // FUSE_TMPFILE
-      return encodeCreateReply(view, at, value as CreateReply)
-    case 52: // FUSE_STATX
-      return encodeStatxReply(view, at, value as StatxReply)
-    case 53: // FUSE_COPY_FILE_RANGE_64
-      return encodeCopyFileRangeReply(view, at, value as number)
-    default:
-      return -1
-  }
 }
