@@ -24,11 +24,19 @@ export function processCalls({ call, callAsync }: Door) {
     /** prlimit64(2) of this process. */
     setrlimit: (resource: number, { soft, hard }: ResourceLimit): number =>
       call(nr.prlimit64, 0, resource, new BigUint64Array([limitTo(soft), limitTo(hard)]), null),
+    /** socketpair(2): both descriptors go into `pair`; `type` takes SOCK_CLOEXEC. */
+    socketpair: (domain: number, type: number, protocol: number, pair: Int32Array): number =>
+      call(nr.socketpair, domain, type, protocol, pair),
     /** umask(2): the old mask. It belongs to the whole process. */
     umask: (mask: number): number => call(nr.umask, mask),
     /** mount(2); `flags` are MS_* bits. */
-    mount: (source: string | null, target: string, type: string | null, flags: number, data: string | null): number =>
-      call(nr.mount, source, target, type, flags, data),
+    mount: (
+      source: string | null,
+      target: string,
+      type: string | null,
+      flags: number,
+      data: string | null,
+    ): number => call(nr.mount, source, target, type, flags, data),
     /** umount2(2); `flags` are MNT_* and UMOUNT_* bits. */
     umount2: (target: string, flags = 0): number => call(nr.umount2, target, flags),
     /** umount2(2) on the pool. */

@@ -1,0 +1,133 @@
+// The /dev/fuse transport: batches of requests read by the addon into slots, replies by one write(2)
+// or writev(2). First stop of a request in JavaScript, and the last one of its reply.
+import { CHANNEL_STATS, loadNative } from '../native.js'
+import type { NativeChannel } from '../native.js'
+import { IN_HEADER_SIZE, OUT_HEADER_SIZE, outHeader } from '../protocol/index.js'
+import type { RequestReceiver, Transport, TransportStats } from './transport.js'
+
+const SLOT_COUNT = 16
+
+// Kernel: read(2) on /dev/fuse fails with EINVAL unless the buffer holds FUSE_MIN_READ_BUFFER (8192) bytes
+// and header + fuse_write_in (80 bytes) + max_write. The rest leaves room for extensions and long names.
+const SLOT_OVERHEAD = 8192
+
+export class DeviceTransport implements Transport {
+  readonly name = 'device'
+  readonly memory: Buffer
+  readonly view: DataView
+  batchTime = 0
+  readonly #channel: NativeChannel
+  readonly #slotSize: number
+  readonly #head = Buffer.alloc(OUT_HEADER_SIZE)
+  readonly #headView: DataView
+  #receiver: RequestReceiver | undefined
+  #held = 0
+  #closed = false
+  #lastBytes: Uint8Array | undefined
+  #lastView: DataView | undefined
+
+  constructor(fd: number, maxWrite: number) {
+    const native = loadNative()
+    this.#slotSize = Math.ceil((maxWrite + SLOT_OVERHEAD) / 4096) * 4096
+    const memory = new ArrayBuffer(this.#slotSize * SLOT_COUNT)
+    this.memory = Buffer.from(memory)
+    this.view = new DataView(memory)
+    this.#headView = new DataView(this.#head.buffer, this.#head.byteOffset, OUT_HEADER_SIZE)
+    this.#channel = new native.Channel(
+      fd,
+      memory,
+      this.#slotSize,
+      SLOT_COUNT,
+      (count) => this.#batch(count),
+      (errno) => this.#receiver?.ended(errno),
+    )
+  }
+
+  get fd(): number {
+    return this.#closed ? -1 : this.#channel.fd
+  }
+
+  get scarce(): boolean {
+    return this.#held > SLOT_COUNT - 4
+  }
+
+  start(receiver: RequestReceiver): void {
+    this.#receiver = receiver
+    this.#channel.start()
+  }
+
+  release(slot: number): void {
+    this.#held--
+    this.#channel.release(slot)
+  }
+
+  reply(
+    unique: number,
+    resent: boolean,
+    error: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    headroom: boolean,
+  ): number {
+    if (headroom) {
+      outHeader(
+        this.#viewOf(bytes),
+        offset - OUT_HEADER_SIZE,
+        OUT_HEADER_SIZE + length,
+        error,
+        unique,
+        resent,
+      )
+      return this.#channel.send(bytes, offset - OUT_HEADER_SIZE, OUT_HEADER_SIZE + length)
+    }
+    outHeader(this.#headView, 0, OUT_HEADER_SIZE + length, error, unique, resent)
+    if (length === 0) return this.#channel.send(this.#head, 0, OUT_HEADER_SIZE)
+    return this.#channel.sendv(this.#head, 0, OUT_HEADER_SIZE, bytes, offset, length)
+  }
+
+  replyFromFd(
+    unique: number,
+    resent: boolean,
+    fd: number,
+    offset: number,
+    size: number,
+  ): number | Promise<number> {
+    return this.#channel.sendFromFd(resent ? -unique : unique, fd, offset, size, false)
+  }
+
+  setBusyPoll(microseconds: number): void {
+    this.#channel.setBusyPoll(microseconds)
+  }
+
+  stats(): TransportStats {
+    const counters = this.#channel.stats
+    return Object.fromEntries(CHANNEL_STATS.map((name, index) => [name, counters[index] ?? 0]))
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#channel.close()
+  }
+
+  #batch(count: number): void {
+    this.batchTime = performance.now()
+    const { slots, lengths } = this.#channel
+    this.#held += count
+    for (let i = 0; i < count; i++) {
+      const slot = slots[i]
+      const header = slot * this.#slotSize
+      this.#receiver?.receive(slot, header, header + IN_HEADER_SIZE, -1, header + lengths[i])
+    }
+  }
+
+  // Sync replies all come from the session's one scratch buffer, so one remembered view serves them.
+  #viewOf(bytes: Uint8Array): DataView {
+    if (bytes !== this.#lastBytes || this.#lastView === undefined) {
+      this.#lastBytes = bytes
+      this.#lastView = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    }
+    return this.#lastView
+  }
+}

@@ -1,0 +1,62 @@
+// The seam between one live connection and the way its requests arrive: what every transport
+// (/dev/fuse, a fake kernel) offers to the session. Nothing above this folder knows which one runs.
+
+/** What a transport calls as requests come in; implemented by the session. */
+export interface RequestReceiver {
+  /**
+   * One request lies in slot `slot`: its parts are at absolute offsets of {@link Transport.memory}.
+   * `payload` is -1 when it directly follows the operation struct. The slot belongs to the receiver
+   * until it calls {@link Transport.release}. Never throws.
+   */
+  receive(slot: number, header: number, op: number, payload: number, end: number): void
+  /** The connection is over: -ENODEV after an unmount or abort, another -errno otherwise. Called once. */
+  ended(errno: number): void
+}
+
+/** Counters of a transport by name, all monotonic: requests, batches, spins, ... */
+export type TransportStats = Record<string, number>
+
+/** One mounted channel: receives requests into slots and sends replies and notifications. */
+export interface Transport {
+  readonly name: 'device' | 'fake'
+  /** The memory that all slots lie in, and a view of the same bytes. */
+  readonly memory: Buffer
+  readonly view: DataView
+  /** The descriptor of the connection for its ioctls, -1 once closed or where there is none. */
+  readonly fd: number
+  /** When the current batch was read, in milliseconds of `performance.now()`. */
+  readonly batchTime: number
+  /** True while so few slots are free that a receiver should not keep one across an await. */
+  readonly scarce: boolean
+  /** Starts delivering requests. */
+  start(receiver: RequestReceiver): void
+  /** The slot may be filled again. */
+  release(slot: number): void
+  /**
+   * Answers a request: `error` is 0 or -errno, the body is `length` bytes at `offset` of `bytes`.
+   * The 16 bytes before `offset` are the transport's to overwrite when `headroom` is true.
+   * Returns 0 or -errno; -ENOENT says that nobody waits for this request any more.
+   */
+  reply(
+    unique: number,
+    resent: boolean,
+    error: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    headroom: boolean,
+  ): number
+  /** Answers a READ with up to `size` bytes of `fd` at `offset`: 0 or -errno, or a promise of it. */
+  replyFromFd(
+    unique: number,
+    resent: boolean,
+    fd: number,
+    offset: number,
+    size: number,
+  ): number | Promise<number>
+  /** How long to busy poll at the most after a request, in microseconds; 0 turns it off. */
+  setBusyPoll(microseconds: number): void
+  stats(): TransportStats
+  /** Ends delivery and closes the descriptor; idempotent. The receiver's `ended` is not called. */
+  close(): void
+}

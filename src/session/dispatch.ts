@@ -1,0 +1,318 @@
+// Dispatch: every request passes here once on its way in, decoded by the table and handed to the filesystem,
+// and once on its way out, as a value, an errno or a thrown error. FORGET, INTERRUPT and INIT end here.
+import type { RequestReceiver, Transport } from '../device/transport.js'
+import { ENOSYS, EILSEQ, EIO, EOPNOTSUPP, EOVERFLOW, describeErrno } from '../protocol/index.js'
+import { ILLEGAL_NAME, OVERFLOW, decoders, encodeInitOut, operations } from '../protocol/index.js'
+import type {
+  AnyRequest,
+  BatchForgetRequest,
+  DecodeContext,
+  Errno,
+  InitFlagName,
+  InitRequest,
+  InterruptRequest,
+  OperationInfo,
+} from '../protocol/index.js'
+import { DataServer } from './data-server.js'
+import { errnoForKernel, warning } from './errors.js'
+import type { DevfuseWarning } from './errors.js'
+import type { Filesystem } from './filesystem.js'
+import { negotiate } from './init.js'
+import type { Negotiation } from './init.js'
+import { Interrupts } from './interrupts.js'
+import type { ResolvedOptions } from './options.js'
+import { Passthrough } from './passthrough.js'
+import type { BackingDevice } from './backing.js'
+import { ReplyWriter } from './replies.js'
+import { Counters } from './stats.js'
+
+const FORGET = 2
+const RELEASE = 18
+const INIT = 26
+const INTERRUPT = 36
+const DESTROY = 38
+const BATCH_FORGET = 42
+
+type Handler = (this: Filesystem, request: AnyRequest) => unknown
+
+/** What the dispatcher tells its session. */
+export interface DispatchEvents {
+  /** INIT was answered; requests flow. */
+  ready(): void
+  /** INIT could not be settled. */
+  failed(error: Error): void
+  /** The device ended. */
+  ended(errno: number): void
+}
+
+export class Dispatcher implements RequestReceiver {
+  readonly interrupts = new Interrupts()
+  readonly counters = new Counters()
+  readonly passthrough: Passthrough
+  negotiation: Negotiation | undefined
+  readonly #transport: Transport
+  readonly #filesystem: Filesystem
+  readonly #options: ResolvedOptions
+  readonly #wanted: ReadonlySet<InitFlagName>
+  readonly #device: BackingDevice
+  readonly #events: DispatchEvents
+  readonly #handlers: (Handler | undefined)[] = []
+  readonly #replies: ReplyWriter
+  readonly #context: DecodeContext & { setxattrExt: boolean }
+  readonly #succeeded = new Set<number>()
+  readonly #sticky = new Set<number>()
+  #finished = false
+
+  constructor(
+    transport: Transport,
+    filesystem: Filesystem,
+    options: ResolvedOptions,
+    wanted: ReadonlySet<InitFlagName>,
+    device: BackingDevice,
+    events: DispatchEvents,
+  ) {
+    this.#transport = transport
+    this.#filesystem = filesystem
+    this.#options = options
+    this.#wanted = wanted
+    this.#device = device
+    this.#events = events
+    this.passthrough = new Passthrough(device)
+    this.#replies = new ReplyWriter(
+      transport,
+      this.passthrough,
+      this.counters,
+      filesystem,
+      options.encoding,
+      device,
+    )
+    this.#context = {
+      encoding: options.encoding,
+      setxattrExt: false,
+      signalOf: (request) => this.interrupts.signalOf(request),
+    }
+    const data = new DataServer(this.passthrough)
+    const methods = filesystem as Record<string, unknown>
+    for (const info of operations) {
+      if (info?.handler == null) continue
+      const method = methods[info.handler] ?? data.methods[info.handler]
+      if (typeof method === 'function') this.#handlers[info.opcode] = method as Handler
+    }
+  }
+
+  receive(slot: number, header: number, op: number, payload: number, end: number): void {
+    const { view, memory } = this.#transport
+    const opcode = view.getUint32(header + 4, true)
+    const decoder = decoders[opcode]
+    const info = operations[opcode]
+    if (decoder === undefined || info === undefined) {
+      this.#transport.release(slot)
+      this.#refuse(view, header, ENOSYS)
+      return
+    }
+    const at = payload < 0 ? op + decoder.size(this.#context) : payload
+    const request = decoder.decode(memory, view, header, op, at, end, this.#context)
+    if (typeof request !== 'object') {
+      this.#transport.release(slot)
+      this.#refuse(view, header, request === OVERFLOW ? EOVERFLOW : request === ILLEGAL_NAME ? EILSEQ : EIO)
+      return
+    }
+    if (info.payload !== undefined) {
+      const { byteLength } = (request as unknown as Record<string, Buffer>)[info.payload]
+      this.counters.brought(opcode, byteLength)
+    }
+    if (info.payload === undefined) {
+      this.#transport.release(slot)
+      this.#call(request, info, -1)
+    } else if (this.#transport.scarce) {
+      // A request that keeps its slot while its handler waits must not keep the last one: what ends the wait may
+      // be another request.
+      const fields = request as unknown as Record<string, Buffer>
+      fields[info.payload] = Buffer.from(fields[info.payload])
+      this.#transport.release(slot)
+      this.#call(request, info, -1)
+    } else {
+      this.#call(request, info, slot)
+    }
+  }
+
+  ended(errno: number): void {
+    this.#events.ended(errno)
+  }
+
+  /** The connection is over: cancels what is in flight and lets the filesystem clean up. */
+  finish(): void {
+    if (this.#finished) return
+    this.#finished = true
+    this.interrupts.abortAll()
+    this.passthrough.clear()
+    if (this.negotiation === undefined) return
+    try {
+      const result: unknown = this.#filesystem.destroy?.()
+      if (isPromise(result)) result.then(undefined, (error: unknown) => this.#reportThrown('destroy', error))
+    } catch (error) {
+      this.#reportThrown('destroy', error)
+    }
+  }
+
+  #call(request: AnyRequest, info: OperationInfo, slot: number): void {
+    const since = this.#transport.batchTime
+    const handler = this.#handlers[info.opcode]
+    if (handler === undefined || info.reply === 'session' || info.reply === 'none') {
+      if (slot >= 0) this.#transport.release(slot)
+      if (info.reply === 'session' || info.reply === 'none') this.#own(request, info, handler)
+      else this.#answer(request, info, info.absent, since, false)
+      return
+    }
+    let result: unknown
+    try {
+      result = handler.call(this.#filesystem, request)
+    } catch (error) {
+      if (slot >= 0) this.#transport.release(slot)
+      this.#fail(request, info, error, since)
+      return
+    }
+    if (isPromise(result)) {
+      this.interrupts.add(request)
+      result.then(
+        (value) => {
+          if (slot >= 0) this.#transport.release(slot)
+          this.#answer(request, info, value, since, true)
+        },
+        (error: unknown) => {
+          if (slot >= 0) this.#transport.release(slot)
+          this.#fail(request, info, error, since)
+        },
+      )
+      return
+    }
+    this.#answer(request, info, result, since, true)
+    if (slot >= 0) this.#transport.release(slot)
+  }
+
+  #answer(request: AnyRequest, info: OperationInfo, value: unknown, since: number, handled: boolean): void {
+    this.interrupts.delete(request)
+    if (this.#finished) return
+    let result = value
+    if (handled && info.sticky && value === ENOSYS) result = this.#guardSticky(info)
+    else if (info.sticky && handled) this.#succeeded.add(info.opcode)
+    try {
+      const pending = this.#replies.write(request, info, result, since)
+      if (pending !== undefined) {
+        pending.catch((error: unknown) => this.#fail(request, info, error, since))
+      }
+    } catch (error) {
+      this.#fail(request, info, error, since)
+    }
+    if (info.opcode === RELEASE) {
+      const release = request as unknown as { nodeid: number; fh: number }
+      this.passthrough.release(release.nodeid, release.fh)
+    }
+  }
+
+  #fail(request: AnyRequest, info: OperationInfo, error: unknown, since: number): void {
+    const { errno, expected } = errnoForKernel(error)
+    if (!expected) this.#reportThrown(info.name, error)
+    this.#answer(request, info, errno, since, true)
+  }
+
+  /** Kernel: one ENOSYS turns such an operation off for the whole mount, which a handler rarely means. */
+  #guardSticky(info: OperationInfo): Errno {
+    const first = !this.#sticky.has(info.opcode)
+    this.#sticky.add(info.opcode)
+    const worked = this.#succeeded.has(info.opcode)
+    if (first) {
+      this.#device.report(
+        warning(
+          'ERR_DEVFUSE_STICKY',
+          `${info.name} answered ENOSYS, which turns the operation off for the whole mount` +
+            (worked ? '; since it has worked before, the caller was told EOPNOTSUPP instead' : '') +
+            '. Leave the method out to turn it off; answer EOPNOTSUPP to refuse one file',
+        ),
+      )
+    }
+    return worked ? EOPNOTSUPP : ENOSYS
+  }
+
+  /** Requests that the session answers by itself, or that take no answer. */
+  #own(request: AnyRequest, info: OperationInfo, handler: Handler | undefined): void {
+    switch (info.opcode) {
+      case INIT:
+        this.#init(request as unknown as InitRequest)
+        return
+      case FORGET:
+        this.counters.received(FORGET)
+        this.#forget(handler, request)
+        return
+      case BATCH_FORGET:
+        this.counters.received(BATCH_FORGET)
+        for (const item of (request as unknown as BatchForgetRequest).items) this.#forget(handler, item)
+        return
+      case INTERRUPT:
+        this.counters.received(INTERRUPT)
+        this.interrupts.interrupt((request as unknown as InterruptRequest).interrupted)
+        return
+      case DESTROY:
+        this.#replies.error(request, info, 0, this.#transport.batchTime)
+        return
+      default:
+        // NOTIFY_REPLY takes no answer; CUSE_INIT and the DAX mappings never come through this device.
+        if (info.reply !== 'none') this.#replies.error(request, info, ENOSYS, this.#transport.batchTime)
+    }
+  }
+
+  #forget(handler: Handler | undefined, item: unknown): void {
+    if (handler === undefined) return
+    try {
+      const result = handler.call(this.#filesystem, item as AnyRequest)
+      if (isPromise(result)) result.then(undefined, (error: unknown) => this.#reportThrown('forget', error))
+    } catch (error) {
+      this.#reportThrown('forget', error)
+    }
+  }
+
+  #init(request: InitRequest): void {
+    // Kernel: a major version it does not know makes it ask again with ours.
+    try {
+      const { answer, negotiation } = negotiate(request, this.#wanted, this.#options)
+      const { agreed } = negotiation
+      this.#context.setxattrExt = agreed.has('FUSE_SETXATTR_EXT')
+      this.passthrough.negotiated(negotiation.passthroughUnavailable, agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP'))
+      this.#replies.reserve(negotiation.maxPages * 4096)
+      this.#filesystem.init?.(negotiation)
+      const result = this.#replies.encoded(request, (view, at) => encodeInitOut(view, at, answer))
+      if (result < 0) throw new Error(`the kernel did not take the answer to INIT: ${describeErrno(result)}`)
+      this.negotiation = negotiation
+      this.#events.ready()
+    } catch (error) {
+      this.#replies.raw(request.unique, -71)
+      this.#events.failed(error as Error)
+    }
+  }
+
+  /** Answers a request that could not be decoded. */
+  #refuse(view: DataView, header: number, errno: Errno): void {
+    const high = view.getUint32(header + 12, true)
+    const unique = (high & 0x7fff_ffff) * 0x1_0000_0000 + view.getUint32(header + 8, true)
+    this.#replies.raw(high >>> 31 === 1 ? -unique : unique, errno)
+  }
+
+  #reportThrown(name: string, error: unknown): void {
+    const detail = error instanceof Error ? error.message : String(error)
+    this.#device.report(warningOf(name, detail, error))
+  }
+}
+
+function warningOf(name: string, detail: string, cause: unknown): DevfuseWarning {
+  return warning(
+    'ERR_DEVFUSE_HANDLER',
+    `${name} failed with an error that has no errno, the caller was told EIO: ${detail}`,
+    cause,
+  )
+}
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  )
+}

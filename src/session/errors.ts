@@ -1,0 +1,71 @@
+// Errors and warnings: what a handler throws becomes an errno for the kernel, what the library
+// throws carries `errno`, `code` and `syscall` as node:fs does, and what it only reports is a DevfuseWarning.
+import { describeErrno, errnoOf } from '../protocol/index.js'
+import type { Errno } from '../protocol/index.js'
+
+const EIO: Errno = -5
+const EINTR: Errno = -4
+// Kernel: fuse_dev_do_write refuses an answer whose error is not in -511..0.
+const MAX_ERRNO = 511
+
+/** A problem that was survived and is only reported; `code` says which, `cause` holds what was thrown. */
+export class DevfuseWarning extends Error {
+  readonly code: string
+  override readonly name = 'DevfuseWarning'
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+  }
+}
+
+/** Makes a {@link DevfuseWarning}. */
+export function warning(code: string, message: string, cause?: unknown): DevfuseWarning {
+  return new DevfuseWarning(code, message, cause)
+}
+
+/** The platform has no FUSE: thrown off Linux. */
+export class UnsupportedError extends Error {
+  readonly code = 'ERR_DEVFUSE_UNSUPPORTED'
+}
+
+/** An option, argument or combination that cannot work; the message names it and the fix. */
+export class OptionError extends TypeError {
+  readonly code = 'ERR_DEVFUSE_OPTION'
+}
+
+/** An error of a system call, in the shape of node:fs: `errno` (negative), `code` and `syscall`. */
+export interface SystemError extends Error {
+  errno: number
+  code: string
+  syscall: string
+}
+
+/** Makes a {@link SystemError} from -errno. */
+export function systemError(errno: number, syscall: string, message: string): SystemError {
+  return Object.assign(new Error(message), { errno, code: describeErrno(errno), syscall })
+}
+
+/**
+ * What the kernel is told about a thrown value: its `errno` (either sign) or `code` where it has one, EINTR
+ * for an AbortError, undefined for anything else (answered EIO, and reported).
+ */
+export function errnoFromThrown(thrown: unknown): Errno | undefined {
+  if (typeof thrown !== 'object' || thrown === null) return undefined
+  const { errno, code, name } = thrown as { errno?: unknown; code?: unknown; name?: unknown }
+  if (typeof errno === 'number' && Number.isInteger(errno) && errno !== 0 && Math.abs(errno) <= MAX_ERRNO) {
+    return -Math.abs(errno) as Errno
+  }
+  if (typeof code === 'string') {
+    const known = errnoOf(code)
+    if (known !== undefined) return known
+    if (code === 'ABORT_ERR') return EINTR
+  }
+  return name === 'AbortError' ? EINTR : undefined
+}
+
+/** The errno for the kernel of a failure inside a handler, and whether it has to be reported. */
+export function errnoForKernel(thrown: unknown): { errno: Errno; expected: boolean } {
+  const errno = errnoFromThrown(thrown)
+  return errno === undefined ? { errno: EIO, expected: false } : { errno, expected: true }
+}

@@ -1,0 +1,348 @@
+// Replies: encodes what a handler returned, by the table's kind, and writes it to the transport.
+// Last stop of a request; also takes back what a reply promised when nobody is left to receive it.
+import type { Transport } from '../device/transport.js'
+import { EINVAL, EIO, ENOENT, ERANGE, OUT_HEADER_SIZE, describeErrno } from '../protocol/index.js'
+import type {
+  AnyRequest,
+  Dirent,
+  Direntplus,
+  FdData,
+  NameEncoding,
+  OperationInfo,
+  ReplyKind,
+  Request,
+} from '../protocol/index.js'
+import type { BackingDevice } from './backing.js'
+import { DirentWriter } from './dirents.js'
+import { warning } from './errors.js'
+import type { Filesystem } from './filesystem.js'
+import type { OpenChoice, Passthrough } from './passthrough.js'
+import type { Counters } from './stats.js'
+
+const OPEN = 14
+const STATFS = 17
+const OPENDIR = 27
+const CARRY_DATA: ReadonlySet<ReplyKind> = new Set(['data', 'string', 'xattr', 'dirents', 'direntplus'])
+const MIN_SCRATCH = 128 * 1024
+const MAX_ERRNO = 511
+
+export class ReplyWriter {
+  readonly #transport: Transport
+  readonly #passthrough: Passthrough
+  readonly #counters: Counters
+  readonly #filesystem: Filesystem
+  readonly #encoding: NameEncoding
+  readonly #device: BackingDevice
+  #scratch = Buffer.alloc(OUT_HEADER_SIZE + MIN_SCRATCH)
+  #view = new DataView(this.#scratch.buffer, this.#scratch.byteOffset, this.#scratch.byteLength)
+
+  constructor(
+    transport: Transport,
+    passthrough: Passthrough,
+    counters: Counters,
+    filesystem: Filesystem,
+    encoding: NameEncoding,
+    device: BackingDevice,
+  ) {
+    this.#transport = transport
+    this.#passthrough = passthrough
+    this.#counters = counters
+    this.#filesystem = filesystem
+    this.#encoding = encoding
+    this.#device = device
+  }
+
+  /** Makes room for the largest listing that the kernel will ask for, in bytes. */
+  reserve(size: number): void {
+    if (size + OUT_HEADER_SIZE <= this.#scratch.byteLength) return
+    this.#scratch = Buffer.alloc(OUT_HEADER_SIZE + size)
+    this.#view = new DataView(this.#scratch.buffer, this.#scratch.byteOffset, this.#scratch.byteLength)
+  }
+
+  /** Answers with an errno alone; a negative `unique` is that of a resent request. */
+  raw(unique: number, errno: number): number {
+    return this.#transport.reply(Math.abs(unique), unique < 0, errno, this.#scratch, OUT_HEADER_SIZE, 0, true)
+  }
+
+  /** Answers with whatever `encode` writes; for the session's own replies. */
+  encoded(request: Request, encode: (view: DataView, at: number) => number): number {
+    const length = encode(this.#view, OUT_HEADER_SIZE)
+    return this.#transport.reply(
+      request.unique,
+      request.resent,
+      0,
+      this.#scratch,
+      OUT_HEADER_SIZE,
+      length,
+      true,
+    )
+  }
+
+  error(request: Request, info: OperationInfo, errno: number, since: number): void {
+    this.#send(request, info, errno, since, this.#scratch, 0, true)
+  }
+
+  /**
+   * Answers `request` with what its handler returned. A promise only where the answer has to wait for data;
+   * throws a TypeError where the value does not fit the operation.
+   */
+  write(request: AnyRequest, info: OperationInfo, value: unknown, since: number): Promise<void> | undefined {
+    if (typeof value === 'number' && value < 0) {
+      if (!Number.isInteger(value) || value < -MAX_ERRNO) throw misfit(info, value, 'a negative errno')
+      this.error(request, info, value, since)
+      return undefined
+    }
+    const at = OUT_HEADER_SIZE
+    switch (info.reply) {
+      case 'empty':
+        this.#send(request, info, 0, since, this.#scratch, 0, true)
+        return undefined
+      case 'struct':
+        if (info.opcode === OPEN || info.opcode === OPENDIR) {
+          this.#open(request, info, value, since)
+          return undefined
+        }
+        // Every field of STATFS has a default, so a filesystem without the method answers it, too.
+        if (info.opcode === STATFS) value ||= {}
+        if (typeof value !== 'object' || value === null) throw misfit(info, value, 'an object')
+        this.#sendScratch(request, info, since, info.encode(this.#view, at, value), value)
+        return undefined
+      case 'create':
+        this.#create(request, info, value, since)
+        return undefined
+      case 'number':
+        if (!Number.isSafeInteger(value)) throw misfit(info, value, 'an integer')
+        this.#sendScratch(request, info, since, info.encode(this.#view, at, value), value)
+        return undefined
+      case 'data':
+        return this.#data(request, info, value, since)
+      case 'string': {
+        const bytes = this.#bytes(info, value)
+        this.#send(request, info, 0, since, bytes, bytes.byteLength, false)
+        return undefined
+      }
+      case 'xattr':
+        this.#xattr(request, info, value, since)
+        return undefined
+      case 'dirents':
+      case 'direntplus':
+        return this.#listing(request, info, value, since)
+      case 'ioctl':
+        this.#ioctl(request, info, value, since)
+        return undefined
+      default:
+        throw misfit(info, value, 'nothing')
+    }
+  }
+
+  #open(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
+    // An open without a choice of its own is as good as `{}`.
+    const choice = choiceOf(info, value || {})
+    const open = info.opcode === OPEN ? this.#passthrough.open(request.nodeid, choice) : servedOpen(choice)
+    this.#sendScratch(request, info, since, info.encode(this.#view, OUT_HEADER_SIZE, open), open)
+  }
+
+  #create(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
+    const choice = choiceOf(info, value)
+    const { nodeid } = choice as unknown as { nodeid: number }
+    const reply = { ...choice, ...this.#passthrough.open(nodeid, choice) }
+    this.#sendScratch(request, info, since, info.encode(this.#view, OUT_HEADER_SIZE, reply), reply)
+  }
+
+  #data(request: AnyRequest, info: OperationInfo, value: unknown, since: number): Promise<void> | undefined {
+    const { size } = request as unknown as { size: number }
+    if (value instanceof Uint8Array) {
+      this.#send(request, info, 0, since, value, Math.min(value.byteLength, size), false)
+      return undefined
+    }
+    if (typeof value !== 'object' || value === null || typeof (value as FdData).fd !== 'number') {
+      throw misfit(info, value, 'a Uint8Array or { fd, offset, size }')
+    }
+    const source = value as FdData
+    const sent = this.#transport.replyFromFd(
+      request.unique,
+      request.resent,
+      source.fd,
+      source.offset,
+      Math.min(source.size, size),
+    )
+    if (typeof sent === 'number') {
+      this.#counters.answered(info.opcode, since, sent, sent < 0 ? 0 : size)
+      return undefined
+    }
+    return sent.then((result) => this.#counters.answered(info.opcode, since, result, result < 0 ? 0 : size))
+  }
+
+  #xattr(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
+    const { size } = request as unknown as { size: number }
+    if (typeof value === 'number') {
+      if (size !== 0)
+        throw misfit(info, value, 'the value itself, since the caller asked for more than its size')
+      this.#sendScratch(request, info, since, info.encode(this.#view, OUT_HEADER_SIZE, value), value)
+      return
+    }
+    const bytes = this.#bytes(
+      info,
+      Array.isArray(value) ? value.map((name) => `${String(name)}\0`).join('') : value,
+    )
+    if (size === 0) {
+      this.#sendScratch(
+        request,
+        info,
+        since,
+        info.encode(this.#view, OUT_HEADER_SIZE, bytes.byteLength),
+        value,
+      )
+    } else if (bytes.byteLength > size) {
+      this.error(request, info, ERANGE, since)
+    } else {
+      this.#send(request, info, 0, since, bytes, bytes.byteLength, false)
+    }
+  }
+
+  #ioctl(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
+    const { result = 0, data } = (typeof value === 'number' ? { result: value } : (value ?? {})) as {
+      result?: number
+      data?: Uint8Array
+    }
+    const { outSize } = request as unknown as { outSize: number }
+    const length = info.encode(this.#view, OUT_HEADER_SIZE, { result, flags: 0, inIovs: 0, outIovs: 0 })
+    const body = data === undefined ? 0 : Math.min(data.byteLength, outSize)
+    if (data !== undefined) this.#scratch.set(data.subarray(0, body), OUT_HEADER_SIZE + length)
+    this.#sendScratch(request, info, since, length + body, value)
+  }
+
+  #listing(
+    request: AnyRequest,
+    info: OperationInfo,
+    value: unknown,
+    since: number,
+  ): Promise<void> | undefined {
+    if (typeof value !== 'object' || value === null) throw misfit(info, value, 'an iterable of entries')
+    const { offset, size } = request as unknown as { offset: number; size: number }
+    const plus = info.reply === 'direntplus'
+    const giveBack = (nodeid: number): void => this.#forget(nodeid)
+    if (Symbol.asyncIterator in value) {
+      // The scratch buffer serves other answers while we wait for entries.
+      const own = Buffer.allocUnsafe(size)
+      const writer = new DirentWriter(own, 0, size, offset, plus, this.#encoding, giveBack)
+      return writer.takeAsync(value as AsyncIterable<Dirent | Direntplus>).then((length) => {
+        this.#finishListing(request, info, writer, own, length, false, since)
+      })
+    }
+    if (!(Symbol.iterator in value)) throw misfit(info, value, 'an iterable of entries')
+    this.reserve(size)
+    const writer = new DirentWriter(
+      this.#scratch,
+      OUT_HEADER_SIZE,
+      size,
+      offset,
+      plus,
+      this.#encoding,
+      giveBack,
+    )
+    const length = writer.take(value as Iterable<Dirent | Direntplus>)
+    this.#finishListing(request, info, writer, this.#scratch, length, true, since)
+    return undefined
+  }
+
+  #finishListing(
+    request: AnyRequest,
+    info: OperationInfo,
+    writer: DirentWriter,
+    bytes: Buffer,
+    length: number,
+    headroom: boolean,
+    since: number,
+  ): void {
+    if (length < 0) {
+      this.error(request, info, EINVAL, since)
+      return
+    }
+    const sent = this.#send(request, info, 0, since, bytes, length, headroom)
+    if (sent === ENOENT) writer.giveAllBack()
+  }
+
+  #sendScratch(
+    request: AnyRequest,
+    info: OperationInfo,
+    since: number,
+    length: number,
+    value: unknown,
+  ): void {
+    const sent = this.#send(request, info, 0, since, this.#scratch, length, true)
+    if (sent === ENOENT) this.#takeBack(request, info, value)
+  }
+
+  #send(
+    request: Request,
+    info: OperationInfo,
+    error: number,
+    since: number,
+    bytes: Uint8Array,
+    length: number,
+    headroom: boolean,
+  ): number {
+    const offset = headroom ? OUT_HEADER_SIZE : 0
+    const sent = this.#transport.reply(request.unique, request.resent, error, bytes, offset, length, headroom)
+    this.#counters.answered(info.opcode, since, error, CARRY_DATA.has(info.reply) ? length : 0)
+    if (sent === EINVAL || sent === EIO) {
+      this.#device.report(
+        warning(
+          'ERR_DEVFUSE_REPLY',
+          `the kernel did not take the answer to ${info.name}: ${describeErrno(sent)}`,
+        ),
+      )
+    }
+    return sent
+  }
+
+  /** Kernel: ENOENT says that the caller is gone, so nobody will ever release or forget what the reply gave out. */
+  #takeBack(request: AnyRequest, info: OperationInfo, value: unknown): void {
+    if (typeof value !== 'object' || value === null) return
+    const { nodeid, fh } = value as { nodeid?: number; fh?: number }
+    if (fh !== undefined) {
+      const inode = nodeid ?? request.nodeid
+      const isDirectory = info.opcode === OPENDIR
+      const release = isDirectory ? this.#filesystem.releasedir : this.#filesystem.release
+      const gone = Object.assign(Object.create(request) as object, {
+        nodeid: inode,
+        fh,
+        flags: 0,
+        releaseFlags: 0,
+        lockOwner: 0n,
+      })
+      if (!isDirectory) this.#passthrough.release(inode, fh)
+      void Promise.resolve(release?.call(this.#filesystem, gone as never)).catch(() => undefined)
+    }
+    if (nodeid !== undefined && nodeid !== 0) this.#forget(nodeid)
+  }
+
+  #forget(nodeid: number): void {
+    this.#filesystem.forget?.({ nodeid, nlookup: 1 })
+  }
+
+  #bytes(info: OperationInfo, value: unknown): Uint8Array {
+    if (value instanceof Uint8Array) return value
+    if (typeof value === 'string') return Buffer.from(value, this.#encoding === 'latin1' ? 'latin1' : 'utf8')
+    throw misfit(info, value, 'a string or a Uint8Array')
+  }
+}
+
+function choiceOf(info: OperationInfo, value: unknown): OpenChoice {
+  if (typeof value !== 'object' || value === null) throw misfit(info, value, 'an object such as { fh }')
+  return value
+}
+
+function servedOpen({ fh = 0, openFlags = 0 }: OpenChoice): {
+  fh: number
+  openFlags: number
+  backingId: number
+} {
+  return { fh, openFlags, backingId: 0 }
+}
+
+function misfit(info: OperationInfo, value: unknown, wanted: string): TypeError {
+  const got = typeof value === 'object' && value !== null ? 'an object' : String(value)
+  return new TypeError(`the handler of ${info.name} returned ${got} where ${wanted} is needed`)
+}

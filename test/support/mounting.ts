@@ -1,0 +1,134 @@
+// Mounting in tests: temporary directories, mounts that always go away again, and clients that are always
+// child processes, because a call on one's own mount would wait for the thread that makes it.
+import { execFile, execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { TestContext } from 'node:test'
+import { mount } from 'devfuse'
+import type { Filesystem, Session, SessionOptions } from 'devfuse'
+import { readMountInfo } from '#dist/device/mountinfo.js'
+
+/** Why real mounts cannot be tested here, false where they can. */
+export const skip: string | false =
+  process.platform !== 'linux'
+    ? 'FUSE exists on Linux only'
+    : !existsSync('/dev/fuse')
+      ? '/dev/fuse is missing'
+      : process.geteuid?.() !== 0
+        ? 'needs root'
+        : false
+
+export interface Ran {
+  code: number
+  stdout: string
+  stderr: string
+}
+
+/** Runs a program with a timeout; never rejects. */
+export function run(
+  file: string,
+  args: readonly string[],
+  options: { timeout?: number; cwd?: string; uid?: number; gid?: number; env?: NodeJS.ProcessEnv } = {},
+): Promise<Ran> {
+  return new Promise((done) => {
+    execFile(
+      file,
+      args,
+      { timeout: 60_000, killSignal: 'SIGKILL', maxBuffer: 64 << 20, encoding: 'utf8', ...options },
+      (error, stdout, stderr) => {
+        const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 255
+        done({
+          code,
+          stdout,
+          stderr: error !== null && code === 255 ? `${error.message}\n${stderr}` : stderr,
+        })
+      },
+    )
+  })
+}
+
+/** Runs a shell script; fails the test unless it exits 0. Returns what it printed. */
+export async function sh(script: string, options: Parameters<typeof run>[2] = {}): Promise<string> {
+  const { code, stdout, stderr } = await run('sh', ['-ec', script], options)
+  if (code !== 0) throw new Error(`exit status ${code} from: ${script}\n${stdout}${stderr}`)
+  return stdout
+}
+
+/** A temporary directory that is removed after the test. */
+export function temporary(t: TestContext, parent = tmpdir()): string {
+  const path = mkdtempSync(join(parent, 'devfuse-test-'))
+  t.after(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+export interface TestMount {
+  session: Session
+  mnt: string
+  /** What the session reported. */
+  warnings: string[]
+}
+
+/** Mounts for the duration of a test; whatever happens, nothing stays mounted. */
+export async function mounted<Options extends SessionOptions>(
+  t: TestContext,
+  filesystem: Filesystem<Options['encoding'] extends 'buffer' ? Buffer : string>,
+  options?: Options,
+): Promise<TestMount> {
+  const mnt = temporary(t)
+  const warnings: string[] = []
+  const session = await mount<SessionOptions>(mnt, filesystem as Filesystem, {
+    onWarning: (problem) => warnings.push(problem.message),
+    ...options,
+  })
+  t.after(() => takeDown(session))
+  return { session, mnt, warnings }
+}
+
+/** Unmounts, and aborts the connection where that takes too long. */
+export async function takeDown(session: Session): Promise<void> {
+  const minor = readMountInfo().find(({ mountPoint }) => mountPoint === session.mountPoint)?.minor
+  const abort = setTimeout(() => minor !== undefined && abortConnection(minor), 10_000)
+  await session.shutdown()
+  await session.closed
+  clearTimeout(abort)
+}
+
+/** Aborts connection `minor` through fusectl: every caller of it returns with an error. */
+export function abortConnection(minor: number): void {
+  const path = `/sys/fs/fuse/connections/${minor}/abort`
+  if (!existsSync(path)) execFileSync('mount', ['-t', 'fusectl', 'fusectl', '/sys/fs/fuse/connections'])
+  if (existsSync(path)) writeFileSync(path, '1')
+}
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
+let clientPath: string | undefined
+
+/** Path of the compiled test client (test/support/client.c). */
+export function client(): string {
+  if (clientPath === undefined) {
+    const out = join(root, 'build/test-client')
+    mkdirSync(out, { recursive: true })
+    clientPath = join(out, `client-${process.pid}`)
+    execFileSync('cc', [
+      '-O1',
+      '-Wall',
+      '-Wextra',
+      '-Werror',
+      '-o',
+      clientPath,
+      join(root, 'test/support/client.c'),
+    ])
+    const made = clientPath
+    process.on('exit', () => rmSync(made, { force: true }))
+  }
+  return clientPath
+}
+
+/** Runs one operation of the test client; fails the test unless it says ok. */
+export async function act(operation: string, path: string, ...args: (string | number)[]): Promise<void> {
+  const { code, stdout, stderr } = await run(client(), [operation, path, ...args.map(String)])
+  if (code !== 0)
+    throw new Error(`client ${operation} ${path}: ${stdout.trim()} ${stderr.trim()} (exit status ${code})`)
+}
