@@ -3,8 +3,8 @@ import type { Statfs } from '../protocol/index.js'
 import { numbers as nr } from './numbers.js'
 import type { Door } from './door.js'
 
-/** What statfs(2) says, with the fields that a FUSE reply carries and the filesystem's magic number. */
-export type FilesystemStatistics = Required<Statfs> & { type: number }
+/** What statfs(2) says, with the fields that a FUSE reply carries, the magic number (`type`) and ST_* `flags`. */
+export type FilesystemStatistics = Required<Statfs> & { type: number; flags: number }
 
 const TWO_32 = 0x1_0000_0000
 
@@ -31,6 +31,7 @@ export function attributeCalls({ call, callAsync }: Door) {
           ffree: field(12),
           namelen: field(16),
           frsize: field(18),
+          flags: statistics[20]!,
         }
   return {
     /** utimensat(2); seconds may be negative, nanoseconds may be UTIME_NOW or UTIME_OMIT. */

@@ -90,6 +90,16 @@ export const S_ISGID = 0o2000
 export const S_ISVTX = 0o1000
 export const S_IXGRP = 0o010
 
+/** Types of directory entries; `S_IF* >> 12`. */
+export const DT_UNKNOWN = 0
+export const DT_FIFO = 1
+export const DT_CHR = 2
+export const DT_DIR = 4
+export const DT_BLK = 6
+export const DT_REG = 8
+export const DT_LNK = 10
+export const DT_SOCK = 12
+
 /** Nanosecond values of utimensat(2): set to the present time; leave as it is. */
 export const UTIME_NOW = 0x3fffffff
 export const UTIME_OMIT = 0x3ffffffe
@@ -148,3 +158,9 @@ export const CLONE_NEWNS = 0x20000
 export const CLONE_NEWUSER = 0x10000000
 
 export const MFD_CLOEXEC = 1
+
+/** Mount flags in the answer of statfs(2). */
+export const ST_RDONLY = 1
+export const ST_NOSUID = 2
+export const ST_NODEV = 4
+export const ST_NOEXEC = 8

@@ -10,6 +10,7 @@ import { xattrCalls } from './xattrs.js'
 
 export * from './constants.js'
 export { decodeDirents } from './directories.js'
+export { exactU64 } from './door.js'
 export { numbers } from './numbers.js'
 export { StatxBuffer } from './statx.js'
 export type { DirectoryEntry } from './directories.js'

@@ -95,14 +95,18 @@ export function pathCalls({ call, callAsync, callAs }: Door, encoding: BufferEnc
       return {
         mountId: mountId[0]!,
         type: handle.readInt32LE(4),
-        handle: handle.latin1Slice(8, 8 + handle.readUInt32LE(0)),
+        handle: handle.toString('latin1', 8, 8 + handle.readUInt32LE(0)),
       }
     },
     /** open_by_handle_at(2): a descriptor or -errno. `mountFd` must not be O_PATH. Needs CAP_DAC_READ_SEARCH. */
-    openByHandleAt(mountFd: number, { type, handle: bytes }: Omit<FileHandle, 'mountId'>, flags: number): number {
+    openByHandleAt(
+      mountFd: number,
+      { type, handle: bytes }: Omit<FileHandle, 'mountId'>,
+      flags: number,
+    ): number {
       handle.writeUInt32LE(bytes.length, 0)
       handle.writeInt32LE(type, 4)
-      handle.latin1Write(bytes, 8)
+      handle.write(bytes, 8, 'latin1')
       return call(nr.open_by_handle_at, mountFd, handle, flags)
     },
   }

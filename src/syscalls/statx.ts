@@ -109,7 +109,7 @@ export class StatxBuffer {
   /** Device number as FUSE and mknodat(2) carry it: 12 bits of major, 20 of minor. */
   get rdev(): number {
     const minor = this.rdevMinor
-    return (((minor & 0xff) | (this.rdevMajor << 8) | ((minor & ~0xff) << 12)) >>> 0)
+    return ((minor & 0xff) | (this.rdevMajor << 8) | ((minor & ~0xff) << 12)) >>> 0
   }
   /** One number that is different for every st_dev. */
   get dev(): number {
@@ -133,7 +133,7 @@ export class StatxBuffer {
       nlink: u32[4]!,
       uid: u32[5]!,
       gid: u32[6]!,
-      rdev: u32[32]! === 0 && u32[33]! === 0 ? 0 : this.rdev,
+      rdev: (u32[32] | u32[33]) === 0 ? 0 : this.rdev,
       blksize: u32[1]!,
     }
   }

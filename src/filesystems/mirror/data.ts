@@ -1,0 +1,122 @@
+// Data of open files. What may wait for a disk runs on the addon's threads; with passthrough, READ and WRITE never come here.
+import { EBADF, ENOTTY, FUSE_IOCTL_DIR, FUSE_WRITE_KILL_SUIDGID } from '../../protocol/index.js'
+import type {
+  CopyFileRangeRequest,
+  Errno,
+  FallocateRequest,
+  FdData,
+  Filesystem,
+  FlushRequest,
+  FsyncRequest,
+  IoctlReply,
+  IoctlRequest,
+  LseekRequest,
+  OpenRequest,
+  ReadRequest,
+  ReleaseRequest,
+  SyncfsRequest,
+  WriteRequest,
+} from '../../protocol/index.js'
+import { F_DUPFD_CLOEXEC, O_ACCMODE, O_RDONLY } from '../../syscalls/index.js'
+import type { Directories } from './directories.js'
+import type { OpenFiles } from './open-files.js'
+import { killPrivileges } from './privileges.js'
+import type { Tree } from './tree.js'
+
+/** A copy is answered after so many bytes at the latest, so that it can be interrupted; the caller goes on by itself. */
+const MAX_COPY = 256 * 1024 * 1024
+
+// linux/fs.h; the numbers are the same on x64 and arm64.
+const FS_IOC_GETFLAGS = 0x80086601
+const FS_IOC_SETFLAGS = 0x40086602
+const FS_IOC_FSGETXATTR = 0x801c581f
+const FS_IOC_FSSETXATTR = 0x401c5820
+const FS_IOC_GETVERSION = 0x80087601
+const IOCTLS = new Set([
+  FS_IOC_GETFLAGS,
+  FS_IOC_SETFLAGS,
+  FS_IOC_FSGETXATTR,
+  FS_IOC_FSSETXATTR,
+  FS_IOC_GETVERSION,
+])
+const IOCTL_ARGUMENT = 64
+
+export function data(tree: Tree, files: OpenFiles, directories: Directories) {
+  const { sys } = tree
+  const argument = Buffer.alloc(IOCTL_ARGUMENT)
+  const nothing = (result: number): void | Errno => (result < 0 ? (result as Errno) : undefined)
+
+  return {
+    open: (request: OpenRequest) => files.open(request),
+
+    release(request: ReleaseRequest): void {
+      files.release(request)
+    },
+
+    read({ fh, offset, size }: ReadRequest): FdData | Errno {
+      const fd = files.fd(fh)
+      return fd < 0 ? EBADF : { fd, offset, size }
+    },
+
+    write(request: WriteRequest): Promise<number> | Errno {
+      const { fh, data: bytes, offset, writeFlags } = request
+      const fd = files.fd(fh)
+      if (fd < 0) return EBADF
+      if ((writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0) killPrivileges(tree, fd, request)
+      return sys.pwriteAllAsync(fd, bytes, offset)
+    },
+
+    /** close(2) is where some filesystems (NFS) report that data was lost, so it is closed once here, too. */
+    async flush({ fh }: FlushRequest): Promise<void | Errno> {
+      const file = files.table.get(fh)
+      if (file === undefined) return EBADF
+      if ((file.flags & O_ACCMODE) === O_RDONLY) return
+      const copy = sys.fcntl(file.fd, F_DUPFD_CLOEXEC)
+      return nothing(copy < 0 ? copy : await sys.closeAsync(copy))
+    },
+
+    async fsync({ fh, fdatasync }: FsyncRequest): Promise<void | Errno> {
+      const fd = files.fd(fh)
+      if (fd < 0) return EBADF
+      return nothing(await (fdatasync ? sys.fdatasyncAsync(fd) : sys.fsyncAsync(fd)))
+    },
+
+    async fallocate(request: FallocateRequest): Promise<void | Errno> {
+      const { fh, mode, offset, length } = request
+      const fd = files.fd(fh)
+      if (fd < 0) return EBADF
+      // The request has no flag for it: only root is taken to hold CAP_FSETID.
+      if (request.uid !== 0) killPrivileges(tree, fd, request)
+      return nothing(await sys.fallocateAsync(fd, mode, offset, length))
+    },
+
+    lseek({ fh, offset, whence }: LseekRequest): number {
+      const fd = files.fd(fh)
+      return fd < 0 ? EBADF : sys.lseek(fd, offset, whence)
+    },
+
+    copyFileRange(request: CopyFileRangeRequest): Promise<number> | Errno {
+      const { fhIn, offIn, fhOut, offOut, len } = request
+      const from = files.fd(fhIn)
+      const to = files.fd(fhOut)
+      if (from < 0 || to < 0) return EBADF
+      if (request.uid !== 0) killPrivileges(tree, to, request)
+      return sys.copyFileRangeAsync(from, offIn, to, offOut, Math.min(len, MAX_COPY))
+    },
+
+    /** Inode flags and project ids (chattr, lsattr); everything else is ENOTTY. */
+    ioctl({ fh, flags, cmd, data: bytes, inSize, outSize }: IoctlRequest): IoctlReply | Errno {
+      const fd = (flags & FUSE_IOCTL_DIR) !== 0 ? directories.fd(fh) : files.fd(fh)
+      if (fd < 0) return EBADF
+      if (!IOCTLS.has(cmd) || inSize > IOCTL_ARGUMENT || outSize > IOCTL_ARGUMENT) return ENOTTY
+      argument.fill(0)
+      argument.set(bytes.subarray(0, inSize))
+      const result = sys.ioctl(fd, cmd, argument)
+      return result < 0 ? (result as Errno) : { result, data: Buffer.from(argument.subarray(0, outSize)) }
+    },
+
+    async syncfs(_request: SyncfsRequest): Promise<void | Errno> {
+      return nothing(await sys.syncfsAsync(tree.mountFd))
+    },
+  } satisfies Filesystem<string>
+}

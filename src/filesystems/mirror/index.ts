@@ -1,0 +1,180 @@
+// devfuse/mirror: a directory tree, mounted a second time, its file data served by the kernel (passthrough).
+// This file puts the parts together; start reading at tree.ts.
+import { realpathSync } from 'node:fs'
+import { release } from 'node:os'
+import { resolve, sep } from 'node:path'
+import { OptionError, mount } from '../../index.js'
+import type { Filesystem, Negotiation, Session, SessionOptions } from '../../index.js'
+import { ST_NODEV, ST_NOEXEC, ST_NOSUID, ST_RDONLY } from '../../syscalls/index.js'
+import { attributes } from './attributes.js'
+import { create } from './create.js'
+import { data } from './data.js'
+import { Directories } from './directories.js'
+import { names } from './names.js'
+import { OpenFiles } from './open-files.js'
+import { resolveMirrorOptions } from './options.js'
+import type { MirrorOptions, ResolvedMirrorOptions } from './options.js'
+import { closeSource, openSource } from './source.js'
+import type { Source } from './source.js'
+import { Tree } from './tree.js'
+import { xattrs } from './xattrs.js'
+
+export { SourceError } from './source.js'
+export type { CacheTimes, MirrorOptions } from './options.js'
+
+/** A filesystem that mirrors a directory; give it to `mount()` together with its {@link mountOptions}. */
+export interface MirrorFilesystem extends Filesystem<string>, Disposable {
+  /** The directory, as it was given. */
+  readonly source: string
+  /** Options that `mount()` needs for it: byte-exact names, the kernel features that it relies on, and yours. */
+  readonly mountOptions: SessionOptions & { encoding: 'latin1' }
+  /** The source is a private copy of the mount tree, so that a mount point inside the source is harmless (needs root). */
+  readonly detached: boolean
+  /** Inodes that the kernel knows, and descriptors held for inodes that are not open. */
+  readonly known: { inodes: number; pathDescriptors: number }
+  /** Closes every descriptor. Called by itself when the session ends; idempotent. */
+  dispose(): void
+}
+
+/**
+ * Makes a filesystem that mirrors the directory `source`: everything behaves as on the source, nothing outside it can be
+ * reached. New files belong to whoever makes them. What is mounted below the source at this moment is mirrored with it, as by
+ * `mount --rbind`; what is mounted there later is not (root), or is (otherwise).
+ *
+ * POSIX and flock(2) locks are the kernel's own: they work between all users of the mount, waiting for one can be
+ * interrupted, and they do not meet locks taken on the source.
+ *
+ * Throws an `OptionError` for a bad option and a {@link SourceError} where the source can't be opened.
+ */
+export function mirror(source: string, options: MirrorOptions = {}): MirrorFilesystem {
+  const resolved = resolveMirrorOptions(options)
+  const opened = openSource(source)
+  const tree = new Tree(opened, resolved)
+  const files = new OpenFiles(tree)
+  const directories = new Directories(tree)
+  let disposed = false
+  const dispose = () => {
+    if (disposed) return
+    disposed = true
+    files.clear()
+    directories.clear()
+    tree.dispose()
+    closeSource(opened)
+  }
+  return {
+    ...names(tree),
+    ...create(tree, files),
+    ...attributes(tree, files),
+    ...xattrs(tree),
+    ...directories.handlers,
+    ...data(tree, files, directories),
+    source,
+    mountOptions: mountOptionsOf(opened, resolved),
+    detached: opened.detached,
+    get known() {
+      return { inodes: tree.inodes.size, pathDescriptors: tree.descriptors.size }
+    },
+    init({ passthroughUnavailable }: Negotiation) {
+      // Without passthrough FLUSH is what writes dirty mapped pages to the source on close.
+      files.flushless =
+        passthroughUnavailable === undefined && isRoot() && LOCAL_FILESYSTEMS.has(opened.statistics.type)
+    },
+    destroy: dispose,
+    dispose,
+    [Symbol.dispose]: dispose,
+  }
+}
+
+/**
+ * Mounts a mirror of `source` at `mountPoint`. A mount point inside the source, or the source itself, is fine for root; for
+ * others it is refused, because a lookup that met our own mount would wait for ourselves.
+ */
+export async function mountMirror(
+  source: string,
+  mountPoint: string,
+  options: MirrorOptions = {},
+): Promise<Session> {
+  const filesystem = mirror(source, options)
+  try {
+    if (!filesystem.detached) refuseInside(source, mountPoint)
+    return await mount(mountPoint, filesystem, filesystem.mountOptions)
+  } catch (error) {
+    filesystem.dispose()
+    throw error
+  }
+}
+
+function refuseInside(source: string, mountPoint: string): void {
+  const outer = realpathSync(source)
+  const inner = realpathSync(resolve(mountPoint))
+  if (inner !== outer && !inner.startsWith(outer === sep ? sep : outer + sep)) return
+  throw new OptionError(
+    `the mount point ${mountPoint} lies inside the source ${source}, and only root (CAP_SYS_ADMIN) can keep a mirror from ` +
+      'meeting itself there: choose a mount point outside the source',
+  )
+}
+
+/** Kernel: no flush operation, so close(2) has no errors to report. Magic numbers of statfs(2). */
+const LOCAL_FILESYSTEMS = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // xfs
+  0x9123683e, // btrfs
+  0x01021994, // tmpfs
+  0xf2f52010, // f2fs
+])
+
+type InitFlag = NonNullable<SessionOptions['want']>[number]
+
+/** What the mirror negotiates beyond the session's defaults, and the first Linux after 5.4 that offers it. */
+const FEATURES: readonly { flag: InitFlag; since?: readonly [number, number] }[] = [
+  // O_TRUNC arrives with OPEN instead of in a SETATTR of its own.
+  { flag: 'FUSE_ATOMIC_O_TRUNC' },
+  // The umask is applied on the source, where a default ACL overrides it.
+  { flag: 'FUSE_DONT_MASK' },
+  { flag: 'FUSE_POSIX_ACL' },
+  // A symlink's target never changes; another target is another inode.
+  { flag: 'FUSE_CACHE_SYMLINKS' },
+  // `.` and `..` are answered by nodeid.
+  { flag: 'FUSE_EXPORT_SUPPORT' },
+  // Without it the kernel asks for security.capability before every write, passthrough or not.
+  { flag: 'FUSE_HANDLE_KILLPRIV_V2', since: [5, 11] },
+  // The caller's group that matches the directory's, for new files in set-gid directories.
+  { flag: 'FUSE_CREATE_SUPP_GROUP', since: [6, 3] },
+]
+
+function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorFilesystem['mountOptions'] {
+  const { session, passthrough } = options
+  const root = isRoot()
+  const { flags } = source.statistics
+  const refused = new Set(session.refuse ?? [])
+  const features = FEATURES.filter(({ flag, since }) => isLinux(since) && !refused.has(flag)).map(
+    ({ flag }) => flag,
+  )
+  return {
+    fsName: source.path,
+    subtype: 'mirror',
+    allowOther: root,
+    // Modes and owners are the source's own, so what they allow is what the kernel shall allow.
+    defaultPermissions: true,
+    // A mirror gives no rights that the source's own mount denies.
+    suid: root && (flags & ST_NOSUID) === 0,
+    dev: root && (flags & ST_NODEV) === 0,
+    noexec: (flags & ST_NOEXEC) !== 0,
+    readOnly: (flags & ST_RDONLY) !== 0,
+    ...session,
+    passthrough,
+    encoding: 'latin1',
+    want: [...new Set([...features, ...(session.want ?? [])])],
+  }
+}
+
+function isRoot(): boolean {
+  return process.geteuid?.() === 0
+}
+
+function isLinux(since: readonly [number, number] = [0, 0]): boolean {
+  const [major = 0, minor = 0] = release()
+    .split(/[^0-9]+/, 2)
+    .map(Number)
+  return major > since[0] || (major === since[0] && minor >= since[1])
+}

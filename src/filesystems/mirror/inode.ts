@@ -1,0 +1,71 @@
+// One file of the source as the mirror remembers it, and what makes two sightings the same file.
+import { Inode } from '../../inodes/index.js'
+import { S_IFMT, STATX_BTIME } from '../../syscalls/index.js'
+import type { FileHandle, StatxBuffer } from '../../syscalls/index.js'
+import type { OpenFile } from './open-files.js'
+
+const NANOSECONDS = 1e9
+
+/** A filesystem of the source, by st_dev. */
+export class Device {
+  readonly dev: number
+  /** False where the birth time is not part of a file's identity: overlayfs changes it when it copies a file up. */
+  readonly stableBirth: boolean
+  readonly inodes = new Map<number | bigint, MirrorInode>()
+  constructor(dev: number, stableBirth: boolean) {
+    this.dev = dev
+    this.stableBirth = stableBirth
+  }
+}
+
+/**
+ * A file is (st_dev, st_ino, birth time, type): a deleted file's inode number is soon used again, and must not be taken for
+ * the old file. No descriptor is held; (parent, name) is where it was seen last.
+ */
+export class MirrorInode extends Inode {
+  readonly device: Device
+  readonly ino: number | bigint
+  readonly birth: number
+  /** S_IFMT bits. */
+  readonly type: number
+  /** Null once its last known name was removed through the mirror. */
+  parent: MirrorInode | null
+  name: string
+  /** O_PATH descriptor in {@link PathDescriptors}, or -1. */
+  fd = -1
+  /** Place of `fd` in {@link PathDescriptors}. */
+  slot = -1
+  /** When `fd` was last handed out. */
+  stamp = 0
+  /** No name leads here any more: `fd` is all that keeps it. */
+  orphan = false
+  handle: FileHandle | null = null
+  /** Opens, shared by flags. */
+  files: OpenFile[] | null = null
+
+  constructor(device: Device, stat: StatxBuffer, parent: MirrorInode | null, name: string) {
+    super()
+    this.device = device
+    this.ino = stat.ino
+    this.birth = birthOf(device, stat)
+    this.type = stat.mode & S_IFMT
+    this.parent = parent
+    this.name = name
+  }
+
+  /** Whether `stat` describes this very file. */
+  is(stat: StatxBuffer): boolean {
+    return this.ino === stat.ino && this.device.dev === stat.dev && this.looksLike(stat)
+  }
+
+  /** The part of {@link is} that tells a file from a later one with the same number. */
+  looksLike(stat: StatxBuffer): boolean {
+    return this.type === (stat.mode & S_IFMT) && this.birth === birthOf(this.device, stat)
+  }
+}
+
+function birthOf(device: Device, stat: StatxBuffer): number {
+  return device.stableBirth && (stat.mask & STATX_BTIME) !== 0
+    ? stat.btimeSec * NANOSECONDS + stat.btimeNsec
+    : 0
+}

@@ -1,0 +1,121 @@
+// One open directory: a window of raw getdents64(2) records, and offsets that are indexes into the listing.
+import { DT_UNKNOWN, SEEK_CUR, SEEK_SET, exactU64 } from '../../syscalls/index.js'
+import type { Syscalls } from '../../syscalls/index.js'
+
+const WINDOW = 32768
+/** The smallest record: 19 bytes before the name, a name of one byte, its NUL, padded to 8. */
+const MIN_RECORD = 24
+const SPARE_WINDOWS = 16
+const TWO_32 = 0x1_0000_0000
+
+/** What is kept per entry that has left the window: its `off` cookie, two words, so that a later seek finds it again. */
+const COOKIE_WORDS = 2
+
+const spare: Buffer[] = []
+
+/**
+ * Filesystems' own positions need all 64 bits (ext4 hashes names), which a JavaScript number has not, so the kernel is given
+ * indexes. Memory stays bounded: one window, and 8 bytes per entry of a directory that is larger than a window.
+ */
+export class Listing {
+  readonly #sys: Syscalls
+  readonly #fd: number
+  #bytes: Buffer | undefined
+  /** Index of the first entry in the window; entries in it; where each begins. */
+  #first = 0
+  #count = 0
+  readonly #starts: number[] = []
+  #cookies: Uint32Array | undefined
+  /** Entries whose cookies are known. */
+  #known = 0
+
+  constructor(sys: Syscalls, fd: number) {
+    this.#sys = sys
+    this.#fd = fd
+  }
+
+  /** Makes entry `index` current: 1, 0 at the end of the directory, or -errno. 0 begins anew. */
+  seek(index: number): number {
+    if (index === 0) {
+      const result = this.#sys.lseek(this.#fd, 0, SEEK_SET)
+      if (result < 0) return result
+      this.#first = this.#count = this.#known = 0
+      return this.#fill(0)
+    }
+    const end = this.#first + this.#count
+    if (index >= this.#first && index < end) return 1
+    if (index === end) return this.#fill(end)
+    this.#remember()
+    if (index > this.#known) return 0
+    const low = this.#cookies![(index - 1) * COOKIE_WORDS]!
+    const high = this.#cookies![(index - 1) * COOKIE_WORDS + 1]!
+    // Two steps, because one number can't carry a 64-bit position. Kernel: directories seek from the current position, too.
+    let result = this.#sys.lseek(this.#fd, high * TWO_32, SEEK_SET)
+    if (result >= 0 && low > 0) result = this.#sys.lseek(this.#fd, low, SEEK_CUR)
+    if (result < 0) return result
+    return this.#fill(index)
+  }
+
+  /** Moves on to the entry after `index`. */
+  next(index: number): number {
+    return index + 1 < this.#first + this.#count ? 1 : this.seek(index + 1)
+  }
+
+  /** Name of the entry `index`, one character per byte. Only for a current entry. */
+  name(index: number): string {
+    const start = this.#start(index) + 19
+    return this.#bytes!.toString('latin1', start, this.#bytes!.indexOf(0, start))
+  }
+
+  ino(index: number): number | bigint {
+    const at = this.#start(index)
+    return exactU64(this.#bytes!.readUInt32LE(at), this.#bytes!.readUInt32LE(at + 4))
+  }
+
+  /** DT_* */
+  type(index: number): number {
+    return this.#bytes![this.#start(index) + 18] ?? DT_UNKNOWN
+  }
+
+  /** Gives the window back. */
+  close(): void {
+    if (this.#bytes !== undefined && spare.length < SPARE_WINDOWS) spare.push(this.#bytes)
+    this.#bytes = undefined
+    this.#first = this.#count = 0
+  }
+
+  #start(index: number): number {
+    return this.#starts[index - this.#first]!
+  }
+
+  #fill(first: number): number {
+    this.#remember()
+    this.#bytes ??= spare.pop() ?? Buffer.allocUnsafeSlow(WINDOW)
+    const length = this.#sys.getdents64Into(this.#fd, this.#bytes)
+    this.#first = first
+    this.#count = 0
+    if (length <= 0) return length
+    for (let at = 0; at + MIN_RECORD <= length; at += this.#bytes.readUInt16LE(at + 16)) {
+      this.#starts[this.#count++] = at
+    }
+    return 1
+  }
+
+  /** Keeps the cookies of the window that is about to go. */
+  #remember(): void {
+    const end = this.#first + this.#count
+    if (this.#count === 0) return
+    let cookies = this.#cookies
+    if (cookies === undefined || cookies.length < end * COOKIE_WORDS) {
+      const grown = new Uint32Array(Math.max(end * COOKIE_WORDS * 2, 4096))
+      if (cookies !== undefined) grown.set(cookies)
+      this.#cookies = cookies = grown
+    }
+    for (let index = this.#first; index < end; index++) {
+      const at = this.#start(index)
+      cookies[index * COOKIE_WORDS] = this.#bytes!.readUInt32LE(at + 8)
+      cookies[index * COOKIE_WORDS + 1] = this.#bytes!.readUInt32LE(at + 12)
+    }
+    this.#known = Math.max(this.#known, end)
+  }
+}

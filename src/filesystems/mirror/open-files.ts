@@ -1,0 +1,193 @@
+// Open files of the mirror: OPEN to RELEASE. Opens of one inode with the same flags share one descriptor.
+import { EBADF, ELOOP, ENXIO, ESTALE, FOPEN_NOFLUSH } from '../../protocol/index.js'
+import type { Errno, OpenRequest, ReleaseRequest } from '../../protocol/index.js'
+import { HandleTable } from '../../inodes/index.js'
+import {
+  O_ACCMODE,
+  O_CLOEXEC,
+  O_DSYNC,
+  O_NOATIME,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_SYNC,
+  O_TRUNC,
+} from '../../syscalls/index.js'
+import type { Credentials } from '../../syscalls/index.js'
+import type { MirrorInode } from './inode.js'
+import { killPrivileges } from './privileges.js'
+import type { Tree } from './tree.js'
+
+/** A descriptor of the source file, for every open with the same `flags`. */
+export interface OpenFile {
+  readonly inode: MirrorInode
+  readonly fd: number
+  /** Access mode and the flags that change what the server's reads and writes do. */
+  readonly flags: number
+  opens: number
+}
+
+/** What the reply to an open says besides the entry. */
+export interface OpenAnswer {
+  fh: number
+  openFlags: number
+  passthrough?: number
+}
+
+/** From so many bytes to free, truncating leaves the loop's thread. */
+const LONG_TRUNCATE = 16 * 1024 * 1024
+
+// O_APPEND and O_DIRECT stay away. Kernel: the offsets of WRITE requests are final, and pwrite(2) would ignore them with
+// O_APPEND; O_DIRECT asks for aligned memory, which a request's payload is not. With passthrough the kernel opens the
+// backing file anew with the caller's own flags.
+const KEPT = O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME
+// O_NONBLOCK: should the name lead to a FIFO by now, opening it must not wait for a writer.
+const ALWAYS = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
+
+export class OpenFiles {
+  readonly table = new HandleTable<OpenFile>()
+  readonly #tree: Tree
+  /** Closing has nothing to write and no error to report, so the kernel need not send FLUSH. */
+  flushless = false
+
+  constructor(tree: Tree) {
+    this.#tree = tree
+  }
+
+  /** The descriptor behind an `fh`, or EBADF. */
+  fd(fh: number): number {
+    return this.table.get(fh)?.fd ?? EBADF
+  }
+
+  open(request: OpenRequest): OpenAnswer | Errno | Promise<OpenAnswer | Errno> {
+    const inode = this.#tree.inode(request.nodeid)
+    if (inode === undefined) return ESTALE
+    const file = this.#find(inode, request.flags & KEPT)
+    if (typeof file === 'number') return file as Errno
+    if ((request.flags & O_TRUNC) === 0) return this.opened(file)
+    file.opens++
+    const finish = (result: number): OpenAnswer | Errno => {
+      if (result >= 0 && request.killSuidgid) killPrivileges(this.#tree, file.fd, request)
+      const answer = result < 0 ? (result as Errno) : this.opened(file)
+      this.#drop(file)
+      return answer
+    }
+    const result = this.truncate(file, 0)
+    return typeof result === 'number' ? finish(result) : result.then(finish)
+  }
+
+  /** Flags for an open that creates the file. */
+  creationFlags(flags: number): number {
+    return (flags & KEPT) | ALWAYS
+  }
+
+  /** A file that was just created and opened with the caller's `flags`. */
+  created(inode: MirrorInode, fd: number, flags: number): OpenAnswer {
+    return this.opened(this.#add(inode, fd, flags & KEPT))
+  }
+
+  /** Counts an open: its handle. */
+  opened(file: OpenFile): OpenAnswer {
+    file.opens++
+    const { passthrough } = this.#tree.options
+    const openFlags = this.flushless ? FOPEN_NOFLUSH : 0
+    const fh = this.table.add(file)
+    return passthrough === 'off' ? { fh, openFlags } : { fh, openFlags, passthrough: file.fd }
+  }
+
+  release({ fh }: Pick<ReleaseRequest, 'fh'>): void {
+    const file = this.table.remove(fh)
+    if (file !== undefined) this.#drop(file)
+  }
+
+  /** ftruncate(2), off the loop's thread where it frees much. */
+  truncate(file: OpenFile, size: number): number | Promise<number> {
+    const { sys, found } = this.#tree
+    const result = sys.fstatx(file.fd, 0xfff, found)
+    if (result < 0) return result
+    const long = found.blocks * 512 > LONG_TRUNCATE && found.size - size > LONG_TRUNCATE
+    if ((file.flags & O_ACCMODE) !== O_RDONLY) {
+      return long ? sys.ftruncateAsync(file.fd, size) : sys.ftruncate(file.fd, size)
+    }
+    // Kernel: O_RDONLY | O_TRUNC truncates, but ftruncate(2) wants a descriptor open for writing.
+    const path = `/proc/self/fd/${file.fd}`
+    return long ? sys.truncateAsync(path, size) : sys.truncate(path, size)
+  }
+
+  /** The open of `inode` that may write, if there is one. */
+  writable(inode: MirrorInode): OpenFile | undefined {
+    return inode.files?.find((file) => (file.flags & O_ACCMODE) !== O_RDONLY)
+  }
+
+  /** The session has ended and sends no more RELEASE. */
+  clear(): void {
+    for (const file of [...this.table]) if (--file.opens === 0) this.#close(file)
+  }
+
+  #find(inode: MirrorInode, flags: number): OpenFile | number {
+    const tree = this.#tree
+    const shared = inode.files?.find((file) => file.flags === flags)
+    if (inode.parent === null) {
+      if (shared !== undefined) return shared
+      const link = tree.magicLink(inode)
+      if (typeof link === 'number') return link
+      return this.#adopt(inode, flags, tree.openat(-1, link, (flags | ALWAYS) & ~O_NOFOLLOW))
+    }
+    if (shared !== undefined) {
+      // An open by a name that leads to another file by now must get that one: ESTALE makes the kernel look it up again.
+      const result = tree.statName(inode.parent, inode.name)
+      return result === 0 && inode.is(tree.found) ? shared : ESTALE
+    }
+    const dirfd = tree.descriptor(inode.parent)
+    if (dirfd < 0) return dirfd
+    return this.#adopt(inode, flags, tree.openVerified(inode, dirfd, inode.name, flags | ALWAYS))
+  }
+
+  #adopt(inode: MirrorInode, flags: number, fd: number): OpenFile | number {
+    // A symlink, a socket or a FIFO in the place of the file that the kernel knows.
+    if (fd === ELOOP || fd === ENXIO) return ESTALE
+    return fd < 0 ? fd : this.#add(inode, fd, flags)
+  }
+
+  #add(inode: MirrorInode, fd: number, flags: number): OpenFile {
+    const file: OpenFile = { inode, fd, flags, opens: 0 }
+    if (inode.files === null) inode.files = [file]
+    else inode.files.push(file)
+    return file
+  }
+
+  #drop(file: OpenFile): void {
+    if (--file.opens === 0) this.#close(file)
+  }
+
+  #close(file: OpenFile): void {
+    const { inode, fd } = file
+    const left = inode.files?.filter((other) => other !== file) ?? []
+    inode.files = left.length > 0 ? left : null
+    // The last close of a deleted file frees its blocks.
+    if (inode.orphan) void this.#tree.sys.closeAsync(fd)
+    else this.#tree.sys.close(fd)
+  }
+}
+
+/** Who asks, as the calls ending in `As` take it. */
+export function callerOf(request: {
+  uid: number
+  gid: number
+  umask?: number
+  extensions?: { groups?: number[] }
+}): Credentials {
+  const groups = request.extensions?.groups
+  return {
+    uid: request.uid,
+    gid: request.gid,
+    umask: request.umask ?? 0,
+    groups: groups === undefined ? NO_GROUPS : Uint32Array.from(groups),
+    // Kernel: an unprivileged caller's set-id bits are judged on the source as if it had asked there.
+    keepFsetid: request.uid === 0,
+    // The kernel has checked CAP_MKNOD before it sent the request.
+    keepMknod: true,
+  }
+}
+
+const NO_GROUPS = new Uint32Array(0)

@@ -1,0 +1,139 @@
+// The options of a mirror: its own, checked here, and those of the session, handed on to mount().
+import { OptionError } from '../../index.js'
+import type { SessionOptions } from '../../index.js'
+
+/** How long the kernel may answer from its caches without asking, in seconds (fractions allowed). */
+export interface CacheTimes {
+  /** A name that exists. */
+  entryValid: number
+  /** Attributes (size, times, mode ...). */
+  attrValid: number
+  /** A name that does not exist. */
+  negativeValid: number
+}
+
+/** Options of {@link mirror} and {@link mountMirror}: those below, and every option of a session but `encoding`. */
+export interface MirrorOptions extends Omit<SessionOptions, 'encoding'> {
+  /**
+   * How stale the mirror may be about changes made on the source behind its back. Changes made through the mirror are
+   * seen at once, whatever this says.
+   *
+   * - `normal` (default): names and attributes may be one second old; a name that appears is seen at once.
+   * - `none`: the source is asked every time.
+   * - `{ entryValid, attrValid, negativeValid }`: seconds; what is left out is as in `normal`.
+   *
+   * While a file is open for writing its attributes are not cached with passthrough on, because the kernel does not
+   * report writes through a mapping. File contents are never more stale than attributes are.
+   */
+  cache?: 'normal' | 'none' | Partial<CacheTimes>
+  /**
+   * Most descriptors (O_PATH) kept open for directories and files that are not open, at least 16. They save system calls;
+   * what falls out is found again by its file handle, or by walking down from the root. Default: a quarter of
+   * RLIMIT_NOFILE, at most 4096.
+   */
+  maxPathDescriptors?: number
+}
+
+/** Mirror options with the defaults filled in. */
+export interface ResolvedMirrorOptions {
+  cache: CacheTimes
+  passthrough: 'auto' | 'on' | 'off'
+  maxPathDescriptors: number | undefined
+  session: Omit<SessionOptions, 'encoding'>
+}
+
+const NORMAL: CacheTimes = { entryValid: 1, attrValid: 1, negativeValid: 0 }
+const NONE: CacheTimes = { entryValid: 0, attrValid: 0, negativeValid: 0 }
+const MIN_PATH_DESCRIPTORS = 16
+
+type SessionKey = Exclude<keyof SessionOptions, 'encoding'>
+
+const sessionKeys: Record<SessionKey, true> = {
+  want: true,
+  refuse: true,
+  maxWrite: true,
+  maxReadahead: true,
+  maxBackground: true,
+  congestionThreshold: true,
+  timeGran: true,
+  maxStackDepth: true,
+  requestTimeout: true,
+  passthrough: true,
+  busyPoll: true,
+  handleSignals: true,
+  control: true,
+  onWarning: true,
+  fsName: true,
+  subtype: true,
+  allowOther: true,
+  defaultPermissions: true,
+  readOnly: true,
+  suid: true,
+  dev: true,
+  noexec: true,
+  noatime: true,
+  sync: true,
+  dirsync: true,
+  maxRead: true,
+}
+
+/** Checks the options. Throws an {@link OptionError} that names the key and the fix. */
+export function resolveMirrorOptions(options: MirrorOptions): ResolvedMirrorOptions {
+  const session: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(options)) {
+    if (key === 'cache' || key === 'maxPathDescriptors') continue
+    if (key === 'encoding') {
+      throw new OptionError(
+        'option `encoding`: a mirror keeps names byte-exact by itself (latin1); leave it out',
+      )
+    }
+    if (!Object.hasOwn(sessionKeys, key)) {
+      const known = ['cache', 'maxPathDescriptors', ...Object.keys(sessionKeys)].toSorted()
+      throw new OptionError(`unknown option \`${key}\` of a mirror; the options are ${known.join(', ')}`)
+    }
+    if (value !== undefined) session[key] = value
+  }
+  const { passthrough = 'auto', maxPathDescriptors } = options
+  if (!['auto', 'on', 'off'].includes(passthrough)) {
+    throw new OptionError(
+      `option \`passthrough\` must be 'auto', 'on' or 'off', not ${JSON.stringify(passthrough)}`,
+    )
+  }
+  if (
+    maxPathDescriptors !== undefined &&
+    !(Number.isInteger(maxPathDescriptors) && maxPathDescriptors >= MIN_PATH_DESCRIPTORS)
+  ) {
+    throw new OptionError(
+      `option \`maxPathDescriptors\` must be an integer from ${MIN_PATH_DESCRIPTORS}, not ${String(maxPathDescriptors)}`,
+    )
+  }
+  return { cache: resolveCache(options.cache), passthrough, maxPathDescriptors, session }
+}
+
+function resolveCache(cache: MirrorOptions['cache']): CacheTimes {
+  if (cache === undefined || cache === 'normal') return NORMAL
+  if (cache === 'none') return NONE
+  if (typeof cache !== 'object' || cache === null) {
+    throw new OptionError(
+      `option \`cache\` must be 'normal', 'none' or { entryValid, attrValid, negativeValid }, not ${JSON.stringify(cache)}`,
+    )
+  }
+  for (const [key, value] of Object.entries(cache)) {
+    if (!Object.hasOwn(NORMAL, key)) {
+      throw new OptionError(
+        `unknown key \`${key}\` of option \`cache\`; the keys are entryValid, attrValid, negativeValid`,
+      )
+    }
+    if (value !== undefined && !(typeof value === 'number' && value >= 0 && Number.isFinite(value))) {
+      throw new OptionError(
+        `option \`cache.${key}\` must be a number of seconds from 0, not ${String(value)}`,
+      )
+    }
+  }
+  const {
+    entryValid = NORMAL.entryValid,
+    attrValid = NORMAL.attrValid,
+    negativeValid = NORMAL.negativeValid,
+  } = cache
+  return { entryValid, attrValid, negativeValid }
+}

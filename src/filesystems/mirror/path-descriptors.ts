@@ -1,0 +1,113 @@
+// The bounded set of O_PATH descriptors that inodes hold, so that a million known inodes need no million descriptors.
+import { AT_EMPTY_PATH } from '../../syscalls/index.js'
+import type { Syscalls } from '../../syscalls/index.js'
+import type { MirrorInode } from './inode.js'
+
+/** Descriptors handed out this recently are in use by the request at hand (a rename needs two) and stay. */
+const RECENT = 8
+
+export class PathDescriptors {
+  readonly #sys: Syscalls
+  readonly #limit: number
+  /** Takes a file handle before the descriptor goes, where handles lead back to a file. */
+  readonly #takesHandle: (inode: MirrorInode) => boolean
+  readonly #held: MirrorInode[] = []
+  #tick = 0
+  #hand = 0
+
+  constructor(sys: Syscalls, limit: number, takesHandle: (inode: MirrorInode) => boolean) {
+    this.#sys = sys
+    this.#limit = limit
+    this.#takesHandle = takesHandle
+  }
+
+  get size(): number {
+    return this.#held.length
+  }
+
+  /** The inode's descriptor, marked as in use; -1 when it has none. */
+  use(inode: MirrorInode): number {
+    inode.stamp = ++this.#tick
+    return inode.fd
+  }
+
+  /** Gives the inode a descriptor, evicting others beyond the limit. */
+  hold(inode: MirrorInode, fd: number): void {
+    while (this.#held.length >= this.#limit && this.#evictOne());
+    inode.fd = fd
+    inode.stamp = ++this.#tick
+    inode.slot = this.#held.push(inode) - 1
+  }
+
+  /** Closes half of them: the process has run out of descriptors. */
+  evictHalf(): void {
+    for (let left = this.#held.length >> 1; left > 0 && this.#evictOne(); left--);
+  }
+
+  /** The inode is forgotten: its descriptor, taken out of the set without closing it; -1 when it has none. */
+  release(inode: MirrorInode): number {
+    const { fd } = inode
+    if (fd < 0) return -1
+    inode.fd = -1
+    this.#remove(inode.slot)
+    return fd
+  }
+
+  /** Closes every one. */
+  clear(): void {
+    for (const inode of this.#held) {
+      this.#sys.close(inode.fd)
+      inode.fd = -1
+    }
+    this.#held.length = 0
+  }
+
+  /** Second chance: goes round, passing over what was used since the last round. False when nothing may go. */
+  #evictOne(): boolean {
+    const { length } = this.#held
+    const old = this.#tick - Math.max(length >> 1, RECENT)
+    let spare = -1
+    for (let step = 0; step < length; step++) {
+      if (this.#hand >= this.#held.length) this.#hand = 0
+      const inode = this.#held[this.#hand]!
+      if (this.#tick - inode.stamp < RECENT || !this.#leadsBack(inode)) {
+        this.#hand++
+        continue
+      }
+      if (inode.stamp > old) {
+        if (spare < 0) spare = this.#hand
+        this.#hand++
+        continue
+      }
+      this.#evict(this.#hand)
+      return true
+    }
+    // Everything that may go was used lately, or nothing leads back to what is left: a descriptor has to go none the less.
+    if (spare < 0) spare = this.#held.findIndex((inode) => this.#tick - inode.stamp >= RECENT)
+    if (spare < 0) return false
+    this.#evict(spare)
+    return true
+  }
+
+  #leadsBack(inode: MirrorInode): boolean {
+    return !inode.orphan && (inode.parent !== null || this.#takesHandle(inode))
+  }
+
+  #evict(index: number): void {
+    const inode = this.#held[index]!
+    if (inode.handle === null && !inode.orphan && this.#takesHandle(inode)) {
+      const handle = this.#sys.nameToHandleAt(inode.fd, '', AT_EMPTY_PATH)
+      if (typeof handle !== 'number') inode.handle = handle
+    }
+    this.#sys.close(inode.fd)
+    inode.fd = -1
+    this.#remove(index)
+  }
+
+  #remove(index: number): void {
+    const last = this.#held.pop()!
+    if (index >= this.#held.length) return
+    this.#held[index] = last
+    last.slot = index
+  }
+}

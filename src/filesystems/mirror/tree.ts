@@ -1,0 +1,303 @@
+// The known part of the source: finds a request's inode again on the source, by descriptor, handle or (parent, name), and
+// never by a path of more than one component, so nothing outside the source can be reached.
+import { EINVAL, EMFILE, ENFILE, ENOENT, ESTALE } from '../../protocol/index.js'
+import type { Attr, AttrReply, Entry, Errno } from '../../protocol/index.js'
+import { InodeTable } from '../../inodes/index.js'
+import {
+  AT_EMPTY_PATH,
+  AT_NO_AUTOMOUNT,
+  AT_SYMLINK_NOFOLLOW,
+  O_ACCMODE,
+  O_CLOEXEC,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  RLIMIT_NOFILE,
+  STATX_BASIC_STATS,
+  STATX_BTIME,
+  StatxBuffer,
+  makeSyscalls,
+} from '../../syscalls/index.js'
+import type { FileHandle, Syscalls } from '../../syscalls/index.js'
+import { Device, MirrorInode } from './inode.js'
+import type { ResolvedMirrorOptions } from './options.js'
+import { PathDescriptors } from './path-descriptors.js'
+import type { Source } from './source.js'
+
+/** What every statx(2) of the mirror asks for. */
+export const STAT_MASK = STATX_BASIC_STATS | STATX_BTIME
+
+const LOOK = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
+const FIND = O_PATH | O_NOFOLLOW | O_CLOEXEC
+const OVERLAYFS_SUPER_MAGIC = 0x794c7630
+const MAX_DEFAULT_DESCRIPTORS = 4096
+const MIN_DEFAULT_DESCRIPTORS = 16
+/** Deeper chains of directories than any real tree has are a loop, left by renames on the source. */
+const MAX_DEPTH = 100_000
+
+export class Tree {
+  readonly sys: Syscalls
+  readonly options: ResolvedMirrorOptions
+  readonly root: MirrorInode
+  readonly inodes: InodeTable<MirrorInode>
+  readonly descriptors: PathDescriptors
+  /** The last result of {@link statName} and {@link stat}; read it before the next call. */
+  readonly found = new StatxBuffer()
+  readonly #seen = new StatxBuffer()
+  readonly #devices = new Map<number, Device>()
+  readonly #source: Source
+  readonly #handles: boolean
+  #device: Device
+
+  constructor(source: Source, options: ResolvedMirrorOptions) {
+    this.sys = makeSyscalls('latin1')
+    this.options = options
+    this.#source = source
+    this.sys.fstatx(source.fd, STAT_MASK, this.found)
+    this.#device = this.#deviceOf(source.fd, '')
+    this.root = new MirrorInode(this.#device, this.found, null, '')
+    this.root.fd = source.fd
+    this.inodes = new InodeTable(this.root)
+    this.#device.inodes.set(this.root.ino, this.root)
+    this.#handles = this.#canOpenByHandle()
+    const limit = options.maxPathDescriptors ?? this.#defaultLimit()
+    // Handles are opened on the root's mount, so only files of its filesystem can be found by theirs.
+    this.descriptors = new PathDescriptors(
+      this.sys,
+      limit,
+      (inode) => this.#handles && inode.device === this.root.device,
+    )
+  }
+
+  /** A readable descriptor of the root; -1 where it can't be read. */
+  get mountFd(): number {
+    return this.#source.mountFd
+  }
+
+  /** The inode of a request, or undefined: answer ESTALE. */
+  inode(nodeid: number): MirrorInode | undefined {
+    return this.inodes.get(nodeid)
+  }
+
+  /** statx(2) of a name in a directory, into {@link found}: 0 or -errno. */
+  statName(parent: MirrorInode, name: string): number {
+    const dirfd = this.descriptor(parent)
+    return dirfd < 0 ? dirfd : this.sys.statx(dirfd, name, LOOK, STAT_MASK, this.found)
+  }
+
+  /** statx(2) of an inode, into {@link found}: 0 or -errno. */
+  stat(inode: MirrorInode): number {
+    const fd = inode.fd >= 0 ? this.descriptors.use(inode) : (inode.files?.[0]?.fd ?? -1)
+    if (fd >= 0) return this.sys.statx(fd, '', AT_EMPTY_PATH, STAT_MASK, this.found)
+    if (inode.parent !== null) {
+      const result = this.statName(inode.parent, inode.name)
+      if (result === 0 && inode.is(this.found)) return 0
+    }
+    const again = this.#reopen(inode)
+    return again < 0 ? again : this.sys.statx(again, '', AT_EMPTY_PATH, STAT_MASK, this.found)
+  }
+
+  /** The known inode that {@link found} describes. */
+  known(): MirrorInode | undefined {
+    const inode = this.#devices.get(this.found.dev)?.inodes.get(this.found.ino)
+    return inode?.looksLike(this.found) ? inode : undefined
+  }
+
+  /** The entry of a name: one statx(2), one lookup counted. `dirfd` is a descriptor of the parent. */
+  lookup(parent: MirrorInode, dirfd: number, name: string): Entry | Errno {
+    const result = this.sys.statx(dirfd, name, LOOK, STAT_MASK, this.found)
+    return result < 0 ? (result as Errno) : this.entry(parent, name, dirfd)
+  }
+
+  /** The entry of what {@link found} describes, seen as `name` in `parent`; one lookup counted. */
+  entry(parent: MirrorInode | null, name: string, dirfd: number): Entry {
+    const inode = this.adopt(parent, name, dirfd)
+    this.inodes.remember(inode)
+    const { entryValid } = this.options.cache
+    return { nodeid: inode.nodeid, entryValid, attrValid: this.attrValid(inode), attr: this.found.toAttr() }
+  }
+
+  /** The inode that {@link found} describes, new or known, seen as `name` in `parent`. */
+  adopt(parent: MirrorInode | null, name: string, dirfd: number): MirrorInode {
+    const { found } = this
+    if (this.#device.dev !== found.dev) this.#device = this.#deviceOf(dirfd, name)
+    const { inodes } = this.#device
+    let inode = inodes.get(found.ino)
+    if (inode === undefined || !inode.looksLike(found)) {
+      inode = this.inodes.add(new MirrorInode(this.#device, found, parent, name))
+      inodes.set(inode.ino, inode)
+    } else if (parent !== null && inode !== this.root) {
+      inode.parent = parent
+      inode.name = name
+      inode.orphan = false
+    }
+    return inode
+  }
+
+  attributes(inode: MirrorInode): AttrReply | Errno {
+    const result = this.stat(inode)
+    if (result < 0) return result as Errno
+    return { attrValid: this.attrValid(inode), attr: this.found.toAttr() as Attr }
+  }
+
+  /** Kernel: writes through a mapping of a passthrough file change size and times without a word. */
+  attrValid(inode: MirrorInode): number {
+    if (inode.files !== null && this.options.passthrough !== 'off') {
+      for (const file of inode.files) if ((file.flags & O_ACCMODE) !== O_RDONLY) return 0
+    }
+    return this.options.cache.attrValid
+  }
+
+  /** A descriptor of the inode (O_PATH, or that of an open), to be used before anything else is opened; or -errno. */
+  descriptor(inode: MirrorInode): number {
+    if (inode.fd >= 0) return this.descriptors.use(inode)
+    const open = inode.files?.[0]
+    return open === undefined ? this.#reopen(inode) : open.fd
+  }
+
+  /** The magic link of {@link descriptor}: a path for the calls that take no O_PATH descriptor; or -errno. */
+  magicLink(inode: MirrorInode): string | Errno {
+    const fd = this.descriptor(inode)
+    return fd < 0 ? (fd as Errno) : `/proc/self/fd/${fd}`
+  }
+
+  /** openat(2) that makes room when the process has run out of descriptors. */
+  openat(dirfd: number, name: string, flags: number): number {
+    const fd = this.sys.openat(dirfd, name, flags)
+    if (fd !== EMFILE && fd !== ENFILE) return fd
+    return this.retry(() => this.sys.openat(dirfd, name, flags))
+  }
+
+  /** Runs `open` again after closing half of the path descriptors. A caller's own limit is not at fault, so no EMFILE. */
+  retry(open: () => number): number {
+    this.descriptors.evictHalf()
+    const fd = open()
+    return fd === EMFILE ? ENFILE : fd
+  }
+
+  /** Opens `name` in `dirfd` if it still is `inode`, without following or waiting for anything: ESTALE when it is not. */
+  openVerified(inode: MirrorInode, dirfd: number, name: string, flags: number): number {
+    const fd = this.openat(dirfd, name, flags)
+    if (fd < 0) return fd === ENOENT ? ESTALE : fd
+    const result = this.sys.statx(fd, '', AT_EMPTY_PATH, STAT_MASK, this.#seen)
+    if (result === 0 && inode.is(this.#seen)) return fd
+    this.sys.close(fd)
+    return ESTALE
+  }
+
+  /** Size in bytes, from the last successful {@link openVerified}. */
+  get verifiedSize(): number {
+    return this.#seen.size
+  }
+
+  /** Gives a known inode a path descriptor before its name goes away. Failing is no error: nobody may need it any more. */
+  hold(inode: MirrorInode, dirfd: number, name: string): void {
+    if (inode.fd >= 0 || inode.files !== null) return
+    const fd = this.openVerified(inode, dirfd, name, FIND)
+    if (fd >= 0) this.descriptors.hold(inode, fd)
+  }
+
+  /** The name was removed through the mirror; `last` says that it was the only one. */
+  nameGone(inode: MirrorInode, parent: MirrorInode, name: string, last: boolean): void {
+    if (last) inode.orphan = true
+    if (last || (inode.parent === parent && inode.name === name)) inode.parent = null
+  }
+
+  forget(nodeid: number, nlookup: number): void {
+    const inode = this.inodes.forget(nodeid, nlookup)
+    if (inode === undefined) return
+    const { inodes } = inode.device
+    if (inodes.get(inode.ino) === inode) inodes.delete(inode.ino)
+    const fd = this.descriptors.release(inode)
+    if (fd < 0) return
+    // The last close of a deleted file frees its blocks, which takes a while for a big one.
+    if (inode.orphan) void this.sys.closeAsync(fd)
+    else this.sys.close(fd)
+  }
+
+  /** Gives up every path descriptor; the tree answers no more. */
+  dispose(): void {
+    this.descriptors.clear()
+    this.root.fd = -1
+  }
+
+  /** By handle, else down from the nearest ancestor that has a descriptor. */
+  #reopen(inode: MirrorInode): number {
+    if (inode.handle !== null) {
+      const fd = this.#openByHandle(inode.handle)
+      if (fd >= 0) {
+        if (this.sys.statx(fd, '', AT_EMPTY_PATH, STAT_MASK, this.#seen) === 0 && inode.is(this.#seen)) {
+          this.descriptors.hold(inode, fd)
+          return fd
+        }
+        this.sys.close(fd)
+      }
+    }
+    return this.#walk(inode)
+  }
+
+  #walk(inode: MirrorInode): number {
+    const chain: MirrorInode[] = []
+    let base: MirrorInode | null = inode
+    while (base.fd < 0 && base.files === null && (base === inode || base.handle === null)) {
+      if (base.parent === null || chain.length > MAX_DEPTH) return ESTALE
+      chain.push(base)
+      base = base.parent
+    }
+    let fd: number = this.descriptor(base)
+    for (let at = chain.length - 1; at >= 0 && fd >= 0; at--) {
+      const node = chain[at]!
+      fd = this.openVerified(node, fd, node.name, FIND)
+      if (fd >= 0) this.descriptors.hold(node, fd)
+    }
+    return fd
+  }
+
+  #openByHandle(handle: FileHandle): number {
+    const open = () => this.sys.openByHandleAt(this.#source.mountFd, handle, FIND)
+    const fd = open()
+    return fd === EMFILE || fd === ENFILE ? this.retry(open) : fd
+  }
+
+  #canOpenByHandle(): boolean {
+    if (this.#source.mountFd < 0) return false
+    const handle = this.sys.nameToHandleAt(this.#source.fd, '', AT_EMPTY_PATH)
+    if (typeof handle === 'number') return false
+    const fd = this.sys.openByHandleAt(this.#source.mountFd, handle, FIND)
+    if (fd >= 0) this.sys.close(fd)
+    return fd >= 0
+  }
+
+  #defaultLimit(): number {
+    const limit = this.sys.getrlimit(RLIMIT_NOFILE)
+    const soft = typeof limit === 'number' ? 1024 : limit.soft
+    return Math.max(MIN_DEFAULT_DESCRIPTORS, Math.min(MAX_DEFAULT_DESCRIPTORS, Math.floor(soft / 4)))
+  }
+
+  /** The device that {@link found} lies on, where `name` in `dirfd` was found. */
+  #deviceOf(dirfd: number, name: string): Device {
+    const { dev } = this.found
+    let device = this.#devices.get(dev)
+    if (device === undefined) {
+      device = new Device(dev, this.#typeOf(dirfd, name) !== OVERLAYFS_SUPER_MAGIC)
+      this.#devices.set(dev, device)
+    }
+    return device
+  }
+
+  #typeOf(dirfd: number, name: string): number {
+    const fd = name === '' ? dirfd : this.openat(dirfd, name, FIND)
+    if (fd < 0) return 0
+    const statistics = this.sys.fstatfs(fd)
+    if (fd !== dirfd) this.sys.close(fd)
+    return typeof statistics === 'number' ? 0 : statistics.type
+  }
+}
+
+/** Names that are one component and go down: the kernel sends no others, except `.` and `..` to reconnect a file handle. */
+export function isPlainName(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..' && !name.includes('/')
+}
+
+/** What a request with another name is answered. */
+export const BAD_NAME = EINVAL
