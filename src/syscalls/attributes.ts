@@ -17,12 +17,12 @@ export function attributeCalls({ call, callAsync }: Door) {
     times[at + 2] = nsec
     times[at + 3] = 0
   }
-  const field = (at: number) => statistics[at + 1]! * TWO_32 + statistics[at]!
+  const field = (at: number) => statistics[at + 1] * TWO_32 + statistics[at]
   const decode = (result: number): FilesystemStatistics | number =>
     result < 0
       ? result
       : {
-          type: statistics[0]!,
+          type: statistics[0],
           bsize: field(2),
           blocks: field(4),
           bfree: field(6),
@@ -31,7 +31,7 @@ export function attributeCalls({ call, callAsync }: Door) {
           ffree: field(12),
           namelen: field(16),
           frsize: field(18),
-          flags: statistics[20]!,
+          flags: statistics[20],
         }
   return {
     /** utimensat(2); seconds may be negative, nanoseconds may be UTIME_NOW or UTIME_OMIT. */

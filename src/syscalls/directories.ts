@@ -21,7 +21,7 @@ export function decodeDirents(bytes: Buffer, length: number, encoding: BufferEnc
     entries.push({
       name: bytes.toString(encoding, start, bytes.indexOf(0, start)),
       ino: exactU64(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4)),
-      type: bytes[at + 18]!,
+      type: bytes[at + 18],
       off: exactU64(bytes.readUInt32LE(at + 8), bytes.readUInt32LE(at + 12)),
     })
   }

@@ -20,9 +20,9 @@ export interface Credentials {
 }
 
 export interface Door {
-  call(nr: number, ...args: SyscallArg[]): number
-  callAsync(nr: number, ...args: SyscallArg[]): Promise<number>
-  callAs(credentials: Credentials, nr: number, ...args: SyscallArg[]): number
+  readonly call: (nr: number, ...args: SyscallArg[]) => number
+  readonly callAsync: (nr: number, ...args: SyscallArg[]) => Promise<number>
+  readonly callAs: (credentials: Credentials, nr: number, ...args: SyscallArg[]) => number
 }
 
 /** Loads the addon and binds its entries for `encoding`. */

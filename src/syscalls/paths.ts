@@ -93,7 +93,7 @@ export function pathCalls({ call, callAsync, callAs }: Door, encoding: BufferEnc
       const result = call(nr.name_to_handle_at, dirfd, path, handle, mountId, flags)
       if (result < 0) return result
       return {
-        mountId: mountId[0]!,
+        mountId: mountId[0],
         type: handle.readInt32LE(4),
         handle: handle.toString('latin1', 8, 8 + handle.readUInt32LE(0)),
       }

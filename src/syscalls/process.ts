@@ -19,7 +19,7 @@ export function processCalls({ call, callAsync }: Door) {
     getrlimit(resource: number): ResourceLimit | number {
       const pair = new BigUint64Array(2)
       const result = call(nr.prlimit64, 0, resource, null, pair)
-      return result < 0 ? result : { soft: limitOf(pair[0]!), hard: limitOf(pair[1]!) }
+      return result < 0 ? result : { soft: limitOf(pair[0]), hard: limitOf(pair[1]) }
     },
     /** prlimit64(2) of this process. */
     setrlimit: (resource: number, { soft, hard }: ResourceLimit): number =>

@@ -29,81 +29,81 @@ export class StatxBuffer {
 
   /** STATX_* bits of the fields that are filled. */
   get mask(): number {
-    return this.#u32[0]!
+    return this.#u32[0]
   }
   get blksize(): number {
-    return this.#u32[1]!
+    return this.#u32[1]
   }
   /** STATX_ATTR_* bits (the low 32, the high ones are unused). */
   get attributes(): number {
-    return this.#u32[2]!
+    return this.#u32[2]
   }
   get nlink(): number {
-    return this.#u32[4]!
+    return this.#u32[4]
   }
   get uid(): number {
-    return this.#u32[5]!
+    return this.#u32[5]
   }
   get gid(): number {
-    return this.#u32[6]!
+    return this.#u32[6]
   }
   /** File type and permission bits. */
   get mode(): number {
-    return this.#u32[7]! & 0xffff
+    return this.#u32[7] & 0xffff
   }
   /** Inode number: a number while it is exact, else a bigint. */
   get ino(): number | bigint {
-    return exactU64(this.#u32[8]!, this.#u32[9]!)
+    return exactU64(this.#u32[8], this.#u32[9])
   }
   get size(): number {
-    return this.#u32[11]! * TWO_32 + this.#u32[10]!
+    return this.#u32[11] * TWO_32 + this.#u32[10]
   }
   get blocks(): number {
-    return this.#u32[13]! * TWO_32 + this.#u32[12]!
+    return this.#u32[13] * TWO_32 + this.#u32[12]
   }
   /** STATX_ATTR_* bits that the filesystem knows. */
   get attributesMask(): number {
-    return this.#u32[14]!
+    return this.#u32[14]
   }
   get atimeSec(): number {
-    return this.#i32[17]! * TWO_32 + this.#u32[16]!
+    return this.#i32[17] * TWO_32 + this.#u32[16]
   }
   get atimeNsec(): number {
-    return this.#u32[18]!
+    return this.#u32[18]
   }
   get btimeSec(): number {
-    return this.#i32[21]! * TWO_32 + this.#u32[20]!
+    return this.#i32[21] * TWO_32 + this.#u32[20]
   }
   get btimeNsec(): number {
-    return this.#u32[22]!
+    return this.#u32[22]
   }
   get ctimeSec(): number {
-    return this.#i32[25]! * TWO_32 + this.#u32[24]!
+    return this.#i32[25] * TWO_32 + this.#u32[24]
   }
   get ctimeNsec(): number {
-    return this.#u32[26]!
+    return this.#u32[26]
   }
   get mtimeSec(): number {
-    return this.#i32[29]! * TWO_32 + this.#u32[28]!
+    return this.#i32[29] * TWO_32 + this.#u32[28]
   }
   get mtimeNsec(): number {
-    return this.#u32[30]!
+    return this.#u32[30]
   }
   get rdevMajor(): number {
-    return this.#u32[32]!
+    return this.#u32[32]
   }
   get rdevMinor(): number {
-    return this.#u32[33]!
+    return this.#u32[33]
   }
   get devMajor(): number {
-    return this.#u32[34]!
+    return this.#u32[34]
   }
   get devMinor(): number {
-    return this.#u32[35]!
+    return this.#u32[35]
   }
   /** Mount that the file was found on (STATX_MNT_ID). */
   get mntId(): number {
-    return this.#u32[37]! * TWO_32 + this.#u32[36]!
+    return this.#u32[37] * TWO_32 + this.#u32[36]
   }
 
   /** Device number as FUSE and mknodat(2) carry it: 12 bits of major, 20 of minor. */
@@ -126,15 +126,15 @@ export class StatxBuffer {
       atime: this.atimeSec,
       mtime: this.mtimeSec,
       ctime: this.ctimeSec,
-      atimensec: u32[18]!,
-      mtimensec: u32[30]!,
-      ctimensec: u32[26]!,
+      atimensec: u32[18],
+      mtimensec: u32[30],
+      ctimensec: u32[26],
       mode: this.mode,
-      nlink: u32[4]!,
-      uid: u32[5]!,
-      gid: u32[6]!,
+      nlink: u32[4],
+      uid: u32[5],
+      gid: u32[6],
       rdev: (u32[32] | u32[33]) === 0 ? 0 : this.rdev,
-      blksize: u32[1]!,
+      blksize: u32[1],
     }
   }
 }

@@ -144,7 +144,7 @@ export function attributes(tree: Tree, files: OpenFiles) {
       const fd = tree.descriptor(inode)
       return sys.fstatfs(fd < 0 ? tree.root.fd : fd) as Statfs | Errno
     },
-  } satisfies Filesystem<string>
+  } satisfies Filesystem
 }
 
 function nanoseconds(valid: number, set: number, now: number, nsec: number): number {

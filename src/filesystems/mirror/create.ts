@@ -91,5 +91,5 @@ export function create(tree: Tree, files: OpenFiles) {
         sys.openatAs(callerOf(request), dirfd, '.', how, mode & MODE_BITS),
       )
     },
-  } satisfies Filesystem<string>
+  } satisfies Filesystem
 }

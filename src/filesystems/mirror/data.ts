@@ -118,5 +118,5 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories) {
     async syncfs(_request: SyncfsRequest): Promise<void | Errno> {
       return nothing(await sys.syncfsAsync(tree.mountFd))
     },
-  } satisfies Filesystem<string>
+  } satisfies Filesystem
 }

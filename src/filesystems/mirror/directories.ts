@@ -89,7 +89,7 @@ function handlersOf(tree: Tree, table: HandleTable<OpenDirectory>) {
       const result = await (fdatasync ? sys.fdatasyncAsync(fd) : sys.fsyncAsync(fd))
       return result < 0 ? (result as Errno) : undefined
     },
-  } satisfies Filesystem<string>
+  } satisfies Filesystem
 }
 
 function* entries({ listing }: OpenDirectory, offset: number, state: number): Generator<Dirent> {

@@ -23,7 +23,7 @@ export { SourceError } from './source.js'
 export type { CacheTimes, MirrorOptions } from './options.js'
 
 /** A filesystem that mirrors a directory; give it to `mount()` together with its {@link mountOptions}. */
-export interface MirrorFilesystem extends Filesystem<string>, Disposable {
+export interface MirrorFilesystem extends Filesystem, Disposable {
   /** The directory, as it was given. */
   readonly source: string
   /** Options that `mount()` needs for it: byte-exact names, the kernel features that it relies on, and yours. */

@@ -47,8 +47,8 @@ export class Listing {
     if (index === end) return this.#fill(end)
     this.#remember()
     if (index > this.#known) return 0
-    const low = this.#cookies![(index - 1) * COOKIE_WORDS]!
-    const high = this.#cookies![(index - 1) * COOKIE_WORDS + 1]!
+    const low = this.#cookies![(index - 1) * COOKIE_WORDS]
+    const high = this.#cookies![(index - 1) * COOKIE_WORDS + 1]
     // Two steps, because one number can't carry a 64-bit position. Kernel: directories seek from the current position, too.
     let result = this.#sys.lseek(this.#fd, high * TWO_32, SEEK_SET)
     if (result >= 0 && low > 0) result = this.#sys.lseek(this.#fd, low, SEEK_CUR)
@@ -85,7 +85,7 @@ export class Listing {
   }
 
   #start(index: number): number {
-    return this.#starts[index - this.#first]!
+    return this.#starts[index - this.#first]
   }
 
   #fill(first: number): number {

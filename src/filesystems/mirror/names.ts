@@ -137,5 +137,5 @@ export function names(tree: Tree) {
       }
       return result < 0 ? (result as Errno) : tree.lookup(parent, dirfd, newname)
     },
-  } satisfies Filesystem<string>
+  } satisfies Filesystem
 }

@@ -69,7 +69,7 @@ export class PathDescriptors {
     let spare = -1
     for (let step = 0; step < length; step++) {
       if (this.#hand >= this.#held.length) this.#hand = 0
-      const inode = this.#held[this.#hand]!
+      const inode = this.#held[this.#hand]
       if (this.#tick - inode.stamp < RECENT || !this.#leadsBack(inode)) {
         this.#hand++
         continue
@@ -94,7 +94,7 @@ export class PathDescriptors {
   }
 
   #evict(index: number): void {
-    const inode = this.#held[index]!
+    const inode = this.#held[index]
     if (inode.handle === null && !inode.orphan && this.#takesHandle(inode)) {
       const handle = this.#sys.nameToHandleAt(inode.fd, '', AT_EMPTY_PATH)
       if (typeof handle !== 'number') inode.handle = handle

@@ -1,7 +1,7 @@
 // The known part of the source: finds a request's inode again on the source, by descriptor, handle or (parent, name), and
 // never by a path of more than one component, so nothing outside the source can be reached.
 import { EINVAL, EMFILE, ENFILE, ENOENT, ESTALE } from '../../protocol/index.js'
-import type { Attr, AttrReply, Entry, Errno } from '../../protocol/index.js'
+import type { AttrReply, Entry, Errno } from '../../protocol/index.js'
 import { InodeTable } from '../../inodes/index.js'
 import {
   AT_EMPTY_PATH,
@@ -137,7 +137,7 @@ export class Tree {
   attributes(inode: MirrorInode): AttrReply | Errno {
     const result = this.stat(inode)
     if (result < 0) return result as Errno
-    return { attrValid: this.attrValid(inode), attr: this.found.toAttr() as Attr }
+    return { attrValid: this.attrValid(inode), attr: this.found.toAttr() }
   }
 
   /** Kernel: writes through a mapping of a passthrough file change size and times without a word. */
@@ -246,7 +246,7 @@ export class Tree {
     }
     let fd: number = this.descriptor(base)
     for (let at = chain.length - 1; at >= 0 && fd >= 0; at--) {
-      const node = chain[at]!
+      const node = chain[at]
       fd = this.openVerified(node, fd, node.name, FIND)
       if (fd >= 0) this.descriptors.hold(node, fd)
     }

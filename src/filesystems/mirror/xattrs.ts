@@ -72,5 +72,5 @@ export function xattrs(tree: Tree) {
       const result = sys.removexattr(link, name)
       if (result < 0) return result as Errno
     },
-  } satisfies Filesystem<string>
+  } satisfies Filesystem
 }
