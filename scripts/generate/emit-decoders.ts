@@ -59,7 +59,9 @@ export function emitDecoders(): string {
     HEAD +
     operations.map((row) => `\n${emitDecoder(row)}`).join('') +
     `\n/** Decoders by opcode. */\nexport const decoders: readonly (Decoder | undefined)[] = [\n${table.join('')}]\n` +
-    (cuse ? `\n/** The decoder of CUSE_INIT (4096), which no array index fits. */\nexport const cuseInitDecoder: Decoder = ${entry(cuse)}\n` : '')
+    (cuse
+      ? `\n/** The decoder of CUSE_INIT (4096), which no array index fits. */\nexport const cuseInitDecoder: Decoder = ${entry(cuse)}\n`
+      : '')
   )
 }
 
@@ -108,11 +110,22 @@ function emitDecoder(row: Operation): string {
   ]
   const all = [...header, ...code.values].map((value) => `    ${value},\n`).join('')
   const text = code.statements.join('')
-  const places = ['bytes: Buffer', 'view: DataView', 'header: number', 'op: number', 'payload: number', 'end: number']
-  const parameters = [...places, 'context: DecodeContext'].map((place) => {
-    const name = place.slice(0, place.indexOf(':'))
-    const used = name === 'view' || name === 'header' || name === 'context' || new RegExp(`\\b${name}\\b`).test(text + all)
-    return `  ${used ? '' : '_'}${place},\n`
+  const places = [
+    'bytes: Buffer',
+    'view: DataView',
+    'header: number',
+    'op: number',
+    'payload: number',
+    'end: number',
+  ]
+  const parameters = [...places, 'context: DecodeContext'].map((parameter) => {
+    const name = parameter.slice(0, parameter.indexOf(':'))
+    const used =
+      name === 'view' ||
+      name === 'header' ||
+      name === 'context' ||
+      new RegExp(`\\b${name}\\b`).test(text + all)
+    return `  ${used ? '' : '_'}${parameter},\n`
   })
   return (
     `function decode${pascalCase(row.name)}(\n${parameters.join('')}): AnyRequest | Refusal {\n${text}` +
@@ -220,7 +233,9 @@ function emitTail(code: Code, row: Operation, start: string): void {
   if (row.items) {
     const { size, members } = layoutOf(row.items.struct)
     const inner = new Code()
-    const parts = members.map((one) => `${jsName(one.field)}: ${emitRead(inner, one.field, 'at', one.offset).join()}`)
+    const parts = members.map(
+      (one) => `${jsName(one.field)}: ${emitRead(inner, one.field, 'at', one.offset).join()}`,
+    )
     code.line(`const stop = ${start} + ${member(row.items.count)} * ${size}`)
     code.line('if (stop > end) return MALFORMED')
     code.line('const items = []')

@@ -33,7 +33,9 @@ export function emitDocs(): string {
 function section(row: Operation): string {
   let text = `\n## ${row.name}\n\n${kernelName(row)} (${row.opcode}), since 7.${row.since}. ${row.sent}\n\n`
   const fields = [
-    ...visible(row.in).filter((member) => member.c !== row.items?.count).map(fieldLine),
+    ...visible(row.in)
+      .filter((member) => member.c !== row.items?.count)
+      .map(fieldLine),
     ...(row.implied ?? []).map(({ js, doc }) => `- \`${js}\`: ${doc}\n`),
     ...(row.names ?? []).map(({ js, doc }) => `- \`${js}\`: ${doc}\n`),
   ]

@@ -18,15 +18,15 @@ export interface Filesystem<Name = string> {
 
 export function emitFilesystem(): string {
   const rows = operations.filter((row) => handlerOf(row) === row.name)
-  return (
-    preamble('The interface of a filesystem.') + HEAD + rows.map(emitMethod).join('\n') + '}\n'
-  )
+  return preamble('The interface of a filesystem.') + HEAD + rows.map(emitMethod).join('\n') + '}\n'
 }
 
 function emitMethod(row: Operation): string {
   const shared = operations.filter((other) => other !== row && handlerOf(other) === row.name)
   const names = [row, ...shared].map((one) => `${kernelName(one)} (${one.opcode})`).join(', ')
-  const argument = row.argument ? `replies.${row.argument}` : `requests.${requestClass(row)}${row.names ? '<Name>' : ''}`
+  const argument = row.argument
+    ? `replies.${row.argument}`
+    : `requests.${requestClass(row)}${row.names ? '<Name>' : ''}`
   return (
     comment('  ', [`${names}. ${row.sent}`, ...paragraphs(row, shared), `@see ${row.see}`]) +
     `  ${row.name}?(request: ${argument}): ${replyType(row)}\n`
@@ -37,7 +37,8 @@ function paragraphs(row: Operation, shared: readonly Operation[]): string[] {
   const list = [`Answer: ${row.answer}`]
   for (const one of shared) list.push(`As ${kernelName(one)}: ${one.sent}`)
   for (const one of [row, ...shared]) {
-    if (one.enosys) list.push(`ENOSYS${one === row ? '' : ` to ${kernelName(one)}`}: ${lowerFirst(one.enosys)}`)
+    if (one.enosys)
+      list.push(`ENOSYS${one === row ? '' : ` to ${kernelName(one)}`}: ${lowerFirst(one.enosys)}`)
   }
   list.push(`Without this method: ${absence(row)}`)
   return list

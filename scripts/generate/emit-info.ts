@@ -61,7 +61,11 @@ function emitRow(row: Operation): string {
   const handler = handlerOf(row)
   const call = replyCall(row)
   const sets = new Map(visible(row.in).map((member) => [member.js, member.flags]))
-  const opaque = new Set(visible(row.in).filter((member) => member.meaning === 'opaque').map((member) => member.js))
+  const opaque = new Set(
+    visible(row.in)
+      .filter((member) => member.meaning === 'opaque')
+      .map((member) => member.js),
+  )
   const fields = parametersOf(row)
     .filter(({ name }) => !(name.endsWith('High') && opaque.has(name.slice(0, -4))))
     .map(({ name }) => (name.endsWith('Low') && opaque.has(name.slice(0, -3)) ? name.slice(0, -3) : name))

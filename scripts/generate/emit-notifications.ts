@@ -9,7 +9,9 @@ const HEADER = 16
 
 export function emitNotifications(): string {
   const kinds = notifications.map(({ name }) => `  | '${name}'`).join('\n')
-  const facts = notifications.map(({ name, code, since }) => `  ${name}: { code: ${code}, since: ${since} },\n`)
+  const facts = notifications.map(
+    ({ name, code, since }) => `  ${name}: { code: ${code}, since: ${since} },\n`,
+  )
   return (
     preamble('What the server tells the kernel unasked, as bytes.') +
     `import { nameBytes, setAny, setNumber, outHeader } from '../wire.js'\n\n` +
@@ -23,7 +25,9 @@ export function emitNotifications(): string {
 
 function emitNotification(row: Notification): string {
   const type = `Notify${pascalCase(row.name)}`
-  const members = visible(row.out).filter((member) => member.c !== row.nameLength && member.c !== row.list?.count)
+  const members = visible(row.out).filter(
+    (member) => member.c !== row.nameLength && member.c !== row.list?.count,
+  )
   let text = ''
   if (row.out) {
     text += comment('', [`Fields of FUSE_NOTIFY_${upperCase(row.name)}.`]) + `export interface ${type} {\n`
@@ -32,14 +36,18 @@ function emitNotification(row: Notification): string {
       const kind = member.meaning === 'opaque' ? 'number | bigint' : 'number'
       text += `${comment('  ', [member.doc])}  ${jsName(member)}${optional}: ${kind}\n`
     }
-    if (row.nameLength) text += '  /** The name: a string (sent as UTF-8) or its bytes. */\n  name: string | Uint8Array\n'
+    if (row.nameLength)
+      text += '  /** The name: a string (sent as UTF-8) or its bytes. */\n  name: string | Uint8Array\n'
     if (row.list) text += `  /** The inodes. */\n  ${row.list.js}: readonly number[]\n`
     text += '}\n\n'
   }
   const tail = row.payload
     ? ` \`${row.payload.size}\` bytes of ${row.payload.js} must follow: they are counted in the header, not written here.`
     : ''
-  text += comment('', [`FUSE_NOTIFY_${upperCase(row.name)} (${row.code}, since 7.${row.since}). ${row.doc}`, `Writes the whole message and returns its length.${tail}`])
+  text += comment('', [
+    `FUSE_NOTIFY_${upperCase(row.name)} (${row.code}, since 7.${row.since}). ${row.doc}`,
+    `Writes the whole message and returns its length.${tail}`,
+  ])
   text += `export function encode${type}(view: DataView, at: number${row.out ? `, value: ${type}` : ''}): number {\n`
   return `${text}${emitBody(row)}}\n`
 }
@@ -53,8 +61,10 @@ function emitBody(row: Notification): string {
   for (const { field: member, offset, size: bytes } of members) {
     const at = `at + ${HEADER + offset}`
     if (member.c === row.nameLength) text += `  view.setUint32(${at}, name.length, true)\n`
-    else if (member.c === row.list?.count) text += `  view.setUint32(${at}, value.${row.list.js}.length, true)\n`
-    else if (member.js === null) text += bytes === 8 ? `  setNumber(view, ${at}, 0)\n` : `  view.setUint32(${at}, 0, true)\n`
+    else if (member.c === row.list?.count)
+      text += `  view.setUint32(${at}, value.${row.list.js}.length, true)\n`
+    else if (member.js === null)
+      text += bytes === 8 ? `  setNumber(view, ${at}, 0)\n` : `  view.setUint32(${at}, 0, true)\n`
     else {
       const value = `value.${member.js}${member.fallback === undefined ? '' : ` ?? ${member.fallback}`}`
       if (member.type === 'u32') text += `  view.setUint32(${at}, ${value}, true)\n`

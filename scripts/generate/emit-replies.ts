@@ -104,7 +104,10 @@ function writeOf(member: Field, offset: number, value: string): string {
 function zeros(offset: number, size: number): string {
   let text = ''
   for (let at = offset; at < offset + size; at += size % 4 === 0 ? 4 : 2) {
-    text += size % 4 === 0 ? `  view.setUint32(${place(at)}, 0, true)\n` : `  view.setUint16(${place(at)}, 0, true)\n`
+    text +=
+      size % 4 === 0
+        ? `  view.setUint32(${place(at)}, 0, true)\n`
+        : `  view.setUint16(${place(at)}, 0, true)\n`
   }
   return text
 }

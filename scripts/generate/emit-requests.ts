@@ -2,7 +2,16 @@
 
 import { operations } from '../../src/protocol/operations.js'
 import type { Field, Operation } from '../../src/protocol/schema.js'
-import { comment, flagValue, handlerOf, jsName, kernelName, preamble, requestClass, visible } from './tables.js'
+import {
+  comment,
+  flagValue,
+  handlerOf,
+  jsName,
+  kernelName,
+  preamble,
+  requestClass,
+  visible,
+} from './tables.js'
 
 /** One constructor parameter of a request class. */
 export interface Parameter {
@@ -18,7 +27,8 @@ export function parametersOf(operation: Operation): Parameter[] {
     .flatMap(fieldParameters)
   for (const { js, doc } of operation.implied ?? []) parameters.push({ name: js, type: 'number', doc })
   for (const { js, doc } of operation.names ?? []) parameters.push({ name: js, type: 'Name', doc })
-  if (operation.payload) parameters.push({ name: operation.payload.js, type: 'Buffer', doc: operation.payload.doc })
+  if (operation.payload)
+    parameters.push({ name: operation.payload.js, type: 'Buffer', doc: operation.payload.doc })
   if (operation.items) {
     parameters.push({ name: 'items', type: `${operation.items.struct.type}[]`, doc: operation.items.doc })
   }
@@ -41,7 +51,9 @@ function fieldParameters(member: Field): Parameter[] {
 
 export function emitRequests(): string {
   const rows = operations.filter((row) => !row.sameRequest)
-  const union = rows.map((row) => `  | ${requestClass(row)}${row.names ? '<string | Buffer>' : ''}`).join('\n')
+  const union = rows
+    .map((row) => `  | ${requestClass(row)}${row.names ? '<string | Buffer>' : ''}`)
+    .join('\n')
   return (
     preamble('One class for each kind of request, with the fields of its struct, names and payload.') +
     `import type { Extensions } from '../extensions.js'\n` +
@@ -58,7 +70,9 @@ function emitClass(row: Operation): string {
   const parameters = parametersOf(row)
   const opaque = visible(row.in).filter((member) => member.meaning === 'opaque')
   const generic = row.names ? '<Name = string>' : ''
-  const also = operations.filter((other) => other.sameRequest === row.name).map((other) => ` and ${label(other)}`)
+  const also = operations
+    .filter((other) => other.sameRequest === row.name)
+    .map((other) => ` and ${label(other)}`)
   const session = handlerOf(row) === null ? ' The session takes it.' : ''
   let text = comment('', [`${label(row)}${also.join('')}: ${row.sent}${session}`])
   text += `export class ${requestClass(row)}${generic} extends Request {\n`

@@ -21,7 +21,9 @@ export function describeFlags(set: FlagSetName, value: number): string {
 }
 
 /** One line: operation, ids, caller and fields. Data is shown by its length only. */
-export function describeRequest(request: AnyRequest | (Request & { operation: AnyRequest['operation'] })): string {
+export function describeRequest(
+  request: AnyRequest | (Request & { operation: AnyRequest['operation'] }),
+): string {
   const { operation, unique, nodeid, uid, gid, pid, resent } = request
   const parts = [`${operation} unique=${unique} nodeid=${nodeid} uid=${uid} gid=${gid} pid=${pid}`]
   if (resent) parts.push('resent')
@@ -29,7 +31,9 @@ export function describeRequest(request: AnyRequest | (Request & { operation: An
   for (const { name, flags } of operationsByName[operation].fields) {
     const value = values.has(name) ? values.get(name) : Reflect.get(request, name)
     if (value === undefined) continue
-    parts.push(`${name}=${flags && typeof value === 'number' ? describeFlags(flags, value) : describeValue(value)}`)
+    parts.push(
+      `${name}=${flags && typeof value === 'number' ? describeFlags(flags, value) : describeValue(value)}`,
+    )
   }
   return parts.join(' ')
 }
@@ -49,5 +53,11 @@ function describeValue(value: unknown): string {
 
 /** What Buffer.toJSON makes, which JSON.stringify calls before its replacer. */
 function isBuffer(value: unknown): value is { data: number[] } {
-  return typeof value === 'object' && value !== null && 'type' in value && value.type === 'Buffer' && 'data' in value
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'type' in value &&
+    value.type === 'Buffer' &&
+    'data' in value
+  )
 }

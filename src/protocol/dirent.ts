@@ -88,7 +88,8 @@ function writeName(
   for (let index = 0; index < length; index++) {
     const code = name.charCodeAt(index)
     if (code === 0 || code === 0x2f) throw illegal(name)
-    if (code > 0x7f) return writeBytes(bytes, at, limit, Buffer.from(name, encoding === 'latin1' ? 'latin1' : 'utf8'))
+    if (code > 0x7f)
+      return writeBytes(bytes, at, limit, Buffer.from(name, encoding === 'latin1' ? 'latin1' : 'utf8'))
     bytes[at + index] = code
   }
   return length

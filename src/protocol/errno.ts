@@ -280,6 +280,8 @@ export type ErrnoName = keyof typeof byName
 /** A negative Linux error number: `-2`. */
 export type Errno = (typeof byName)[ErrnoName]
 
+const aliases = { EWOULDBLOCK, EDEADLOCK, ENOTSUP, ENOATTR } as const
+
 const names = new Map<number, ErrnoName>()
 for (const [name, value] of Object.entries(byName)) names.set(value, name as ErrnoName)
 
@@ -291,9 +293,7 @@ export function errnoName(errno: number): string {
 /** Negative number of an error name (the `code` of a Node error); `undefined` for a name Linux does not know. */
 export function errnoOf(name: string): Errno | undefined {
   if (Object.hasOwn(byName, name)) return byName[name as ErrnoName]
-  if (name === 'ENOTSUP') return EOPNOTSUPP
-  if (name === 'EWOULDBLOCK') return EAGAIN
-  return undefined
+  return Object.hasOwn(aliases, name) ? aliases[name as keyof typeof aliases] : undefined
 }
 
 /** Whether a value is a negative errno that may go into a reply (the kernel accepts -511 to 0). */

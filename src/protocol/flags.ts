@@ -15,7 +15,12 @@ export const initFlags = set('initFlags', 'What kernel and server agree on in IN
   flag('FUSE_ASYNC_READ', 0, 6, 'Several reads of one file may be in flight.'),
   flag('FUSE_POSIX_LOCKS', 1, 7, 'fcntl(2) locks reach the server (GETLK, SETLK, SETLKW).'),
   flag('FUSE_FILE_OPS', 2, 9, 'Unused by the kernel.'),
-  flag('FUSE_ATOMIC_O_TRUNC', 3, 9, 'OPEN carries O_TRUNC and the server truncates; else a SETATTR comes first.'),
+  flag(
+    'FUSE_ATOMIC_O_TRUNC',
+    3,
+    9,
+    'OPEN carries O_TRUNC and the server truncates; else a SETATTR comes first.',
+  ),
   flag('FUSE_EXPORT_SUPPORT', 4, 10, 'The server looks up `.` and `..`, for NFS export.'),
   flag('FUSE_BIG_WRITES', 5, 9, 'Writes may exceed one page.'),
   flag('FUSE_DONT_MASK', 6, 12, 'The server applies the umask itself.'),
@@ -31,7 +36,12 @@ export const initFlags = set('initFlags', 'What kernel and server agree on in IN
   flag('FUSE_WRITEBACK_CACHE', 16, 23, 'Writes stay in the page cache; the kernel keeps size and times.'),
   flag('FUSE_NO_OPEN_SUPPORT', 17, 23, 'ENOSYS to OPEN means: open without asking, from now on.'),
   flag('FUSE_PARALLEL_DIROPS', 18, 25, 'Lookups and reads of one directory may run at once.'),
-  flag('FUSE_HANDLE_KILLPRIV', 19, 26, 'The server clears setuid, setgid and capabilities on write, chown, truncate.'),
+  flag(
+    'FUSE_HANDLE_KILLPRIV',
+    19,
+    26,
+    'The server clears setuid, setgid and capabilities on write, chown, truncate.',
+  ),
   flag('FUSE_POSIX_ACL', 20, 26, 'POSIX access control lists; implies default_permissions.'),
   flag('FUSE_ABORT_ERROR', 21, 27, 'An aborted connection reads ECONNABORTED instead of ENODEV.'),
   flag('FUSE_MAX_PAGES', 22, 28, '`max_pages` of the INIT reply counts.'),
@@ -46,7 +56,12 @@ export const initFlags = set('initFlags', 'What kernel and server agree on in IN
   flag('FUSE_INIT_RESERVED', 31, 36, 'Never set.'),
   flag('FUSE_SECURITY_CTX', 32, 36, 'Requests that make an inode carry its security context.'),
   flag('FUSE_HAS_INODE_DAX', 33, 36, 'DAX is chosen for each inode (virtiofs).'),
-  flag('FUSE_CREATE_SUPP_GROUP', 34, 38, 'Requests that make an inode carry the group that matches the parent.'),
+  flag(
+    'FUSE_CREATE_SUPP_GROUP',
+    34,
+    38,
+    'Requests that make an inode carry the group that matches the parent.',
+  ),
   flag('FUSE_HAS_EXPIRE_ONLY', 35, 38, 'NOTIFY_INVAL_ENTRY knows FUSE_EXPIRE_ONLY.'),
   flag('FUSE_DIRECT_IO_ALLOW_MMAP', 36, 39, 'Shared mmap(2) is allowed on FOPEN_DIRECT_IO files.'),
   flag('FUSE_PASSTHROUGH', 37, 40, 'Open files may be backed by real ones (FOPEN_PASSTHROUGH).'),
@@ -59,7 +74,9 @@ export const initFlags = set('initFlags', 'What kernel and server agree on in IN
 
 export const flagSets: readonly FlagSet[] = [
   initFlags,
-  set('cuseInitFlags', 'Flags of CUSE_INIT.', [flag('CUSE_UNRESTRICTED_IOCTL', 0, 11, 'Any ioctl(2), with retries.')]),
+  set('cuseInitFlags', 'Flags of CUSE_INIT.', [
+    flag('CUSE_UNRESTRICTED_IOCTL', 0, 11, 'Any ioctl(2), with retries.'),
+  ]),
   set('fattr', 'Which fields a SETATTR sets.', [
     flag('FATTR_MODE', 0, 0, '`mode` is to be set.'),
     flag('FATTR_UID', 1, 0, '`uid` is to be set.'),
@@ -85,7 +102,12 @@ export const flagSets: readonly FlagSet[] = [
     flag('FOPEN_PASSTHROUGH', 7, 40, 'Read, write and mmap go to the backing file.'),
   ]),
   set('openFlags', 'Flags of the server side of an open.', [
-    flag('FUSE_OPEN_KILL_SUIDGID', 0, 33, 'Clear setuid, and setgid of group-executable files, while truncating.'),
+    flag(
+      'FUSE_OPEN_KILL_SUIDGID',
+      0,
+      33,
+      'Clear setuid, and setgid of group-executable files, while truncating.',
+    ),
   ]),
   set('getattrFlags', 'Flags of GETATTR and STATX.', [flag('FUSE_GETATTR_FH', 0, 9, '`fh` is valid.')]),
   set('readFlags', 'Flags of READ.', [flag('FUSE_READ_LOCKOWNER', 1, 9, '`lock_owner` is valid.')]),
@@ -101,7 +123,9 @@ export const flagSets: readonly FlagSet[] = [
   set('fsyncFlags', 'Flags of FSYNC and FSYNCDIR.', [
     flag('FUSE_FSYNC_FDATASYNC', 0, 31, 'Data only, as fdatasync(2).'),
   ]),
-  set('lkFlags', 'Flags of the lock operations.', [flag('FUSE_LK_FLOCK', 0, 9, 'A flock(2) lock, not an fcntl(2) lock.')]),
+  set('lkFlags', 'Flags of the lock operations.', [
+    flag('FUSE_LK_FLOCK', 0, 9, 'A flock(2) lock, not an fcntl(2) lock.'),
+  ]),
   set('ioctlFlags', 'Flags of IOCTL.', [
     flag('FUSE_IOCTL_COMPAT', 0, 11, 'A 32-bit caller on a 64-bit kernel.'),
     flag('FUSE_IOCTL_UNRESTRICTED', 1, 11, 'Any command, with retries (CUSE).'),
@@ -151,15 +175,35 @@ export const constants: readonly Constant[] = [
   constant('FUSE_COMPAT_INIT_OUT_SIZE', 8, 5, 'Size of `fuse_init_out` before 7.5.'),
   constant('FUSE_COMPAT_22_INIT_OUT_SIZE', 24, 23, 'Size of `fuse_init_out` from 7.5 to 7.22.'),
   constant('FUSE_DEV_IOC_MAGIC', 229, 40, 'Type byte of the ioctls of the device.'),
-  constant('FUSE_DEV_IOC_CLONE', 0x8004e500, 19, 'ioctl: make a fresh device fd another channel of a connection.'),
+  constant(
+    'FUSE_DEV_IOC_CLONE',
+    0x8004e500,
+    19,
+    'ioctl: make a fresh device fd another channel of a connection.',
+  ),
   constant('FUSE_DEV_IOC_BACKING_OPEN', 0x4010e501, 40, 'ioctl: register a backing file; returns its id.'),
   constant('FUSE_DEV_IOC_BACKING_CLOSE', 0x4004e502, 40, 'ioctl: give up a backing id.'),
   constant('FUSE_DEV_IOC_SYNC_INIT', 0xe503, 45, 'ioctl: mount(2) is to wait for INIT.'),
   constant('FUSE_URING_IN_OUT_HEADER_SZ', 128, 42, 'Room for the header in a ring entry.'),
   constant('FUSE_URING_OP_IN_OUT_SZ', 128, 42, 'Room for the operation struct in a ring entry.'),
   constant('FUSE_IO_URING_CMD_INVALID', 0, 42, 'Ring command: none.'),
-  constant('FUSE_IO_URING_CMD_REGISTER', 1, 42, 'Ring command: hand over the buffers of an entry and fetch a request.'),
+  constant(
+    'FUSE_IO_URING_CMD_REGISTER',
+    1,
+    42,
+    'Ring command: hand over the buffers of an entry and fetch a request.',
+  ),
   constant('FUSE_IO_URING_CMD_COMMIT_AND_FETCH', 2, 42, 'Ring command: answer a request and fetch the next.'),
-  constant('CUSE_INIT_BSWAP_RESERVED', 1048576, 12, 'CUSE_INIT as a kernel of the other byte order writes it.'),
-  constant('FUSE_INIT_BSWAP_RESERVED', 436207616, 12, 'FUSE_INIT as a kernel of the other byte order writes it.'),
+  constant(
+    'CUSE_INIT_BSWAP_RESERVED',
+    1048576,
+    12,
+    'CUSE_INIT as a kernel of the other byte order writes it.',
+  ),
+  constant(
+    'FUSE_INIT_BSWAP_RESERVED',
+    436207616,
+    12,
+    'FUSE_INIT as a kernel of the other byte order writes it.',
+  ),
 ]

@@ -115,8 +115,10 @@ export function decodeDirents(bytes: Buffer, plus: boolean): Fields[] {
 export function decodeNotification(bytes: Buffer): { kind: string; [field: string]: unknown } {
   const { len, error, unique } = decodeStruct(outHeader, bytes, 0)
   const row = notifications.find(({ code }) => code === error)
-  if (!row || unique !== 0) throw new RangeError(`not a notification: unique ${String(unique)}, code ${String(error)}`)
-  if (len !== bytes.length) throw new RangeError(`a notification of ${bytes.length} bytes claims ${String(len)}`)
+  if (!row || unique !== 0)
+    throw new RangeError(`not a notification: unique ${String(unique)}, code ${String(error)}`)
+  if (len !== bytes.length)
+    throw new RangeError(`a notification of ${bytes.length} bytes claims ${String(len)}`)
   const at = layoutOf(outHeader).size
   const fields = row.out ? decodeStruct(row.out, bytes, at) : {}
   const tail = bytes.subarray(at + (row.out ? layoutOf(row.out).size : 0))
@@ -127,7 +129,9 @@ function decodeTail(row: Notification, tail: Buffer): Fields {
   if (row.nameLength) return { name: tail.toString('latin1', 0, tail.length - 1) }
   if (row.payload) return { [row.payload.js]: Buffer.from(tail) }
   if (!row.list) return {}
-  const values = Array.from({ length: tail.length / 8 }, (_, index) => Number(tail.readBigUInt64LE(8 * index)))
+  const values = Array.from({ length: tail.length / 8 }, (_, index) =>
+    Number(tail.readBigUInt64LE(8 * index)),
+  )
   return { [row.list.js]: values }
 }
 
@@ -160,11 +164,20 @@ export function encodeStruct(of: Struct, fields: Fields): Buffer {
 }
 
 function encodeField(bytes: Buffer, field: Field, at: number, value: unknown, resent: boolean): void {
-  const number = typeof value === 'bigint' ? value : value === Infinity ? OFFSET_MAX : BigInt(Math.trunc(Number(value ?? 0)))
+  const number =
+    typeof value === 'bigint'
+      ? value
+      : value === Infinity
+        ? OFFSET_MAX
+        : BigInt(Math.trunc(Number(value ?? 0)))
   if (field.type === 'u16') bytes.writeUInt16LE(Number(BigInt.asUintN(16, number)), at)
   else if (field.type === 'u32') bytes.writeUInt32LE(Number(BigInt.asUintN(32, number)), at)
   else if (field.type === 'i32') bytes.writeInt32LE(Number(BigInt.asIntN(32, number)), at)
-  else bytes.writeBigUInt64LE(BigInt.asUintN(64, field.meaning === 'unique' && resent ? number | RESENT : number), at)
+  else
+    bytes.writeBigUInt64LE(
+      BigInt.asUintN(64, field.meaning === 'unique' && resent ? number | RESENT : number),
+      at,
+    )
 }
 
 /** Decodes a struct at an offset. */
@@ -188,7 +201,8 @@ function decodeField(bytes: Buffer, field: Field, at: number): number | bigint {
   const raw = bytes.readBigUInt64LE(at)
   if (field.meaning === 'opaque') return raw
   if (field.meaning === 'lockEnd' && raw === OFFSET_MAX) return Infinity
-  const value = field.meaning === 'signed' ? BigInt.asIntN(64, raw) : field.meaning === 'unique' ? raw & ~RESENT : raw
+  const value =
+    field.meaning === 'signed' ? BigInt.asIntN(64, raw) : field.meaning === 'unique' ? raw & ~RESENT : raw
   return Number.isSafeInteger(Number(value)) ? Number(value) : value
 }
 

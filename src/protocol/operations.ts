@@ -70,7 +70,9 @@ export const operations: readonly Operation[] = [
     opcode: 2,
     name: 'forget',
     since: 1,
-    in: struct('fuse_forget_in', 0, 'Lookups given back.', [u64('nlookup', 'Lookups to subtract from the count.')]),
+    in: struct('fuse_forget_in', 0, 'Lookups given back.', [
+      u64('nlookup', 'Lookups to subtract from the count.'),
+    ]),
     argument: 'ForgetOne',
     reply: 'none',
     absent: 0,
@@ -88,7 +90,12 @@ export const operations: readonly Operation[] = [
       u64('fh', 'Handle of the open file, with FUSE_GETATTR_FH.'),
     ]),
     getters: [
-      { name: 'hasFh', field: 'getattrFlags', flag: 'FUSE_GETATTR_FH', doc: '`fh` is valid: asked through an open file.' },
+      {
+        name: 'hasFh',
+        field: 'getattrFlags',
+        flag: 'FUSE_GETATTR_FH',
+        doc: '`fh` is valid: asked through an open file.',
+      },
     ],
     reply: 'struct',
     out: attrOut,
@@ -107,8 +114,12 @@ export const operations: readonly Operation[] = [
       u64('fh', 'Handle of the open file, with FATTR_FH.'),
       u64('size', 'New size in bytes, with FATTR_SIZE.'),
       u64('lock_owner', 'Lock owner, with FATTR_LOCKOWNER.', { meaning: 'opaque' }),
-      u64('atime', 'Whole seconds, with FATTR_ATIME and without FATTR_ATIME_NOW; may be negative.', { meaning: 'signed' }),
-      u64('mtime', 'Whole seconds, with FATTR_MTIME and without FATTR_MTIME_NOW; may be negative.', { meaning: 'signed' }),
+      u64('atime', 'Whole seconds, with FATTR_ATIME and without FATTR_ATIME_NOW; may be negative.', {
+        meaning: 'signed',
+      }),
+      u64('mtime', 'Whole seconds, with FATTR_MTIME and without FATTR_MTIME_NOW; may be negative.', {
+        meaning: 'signed',
+      }),
       u64('ctime', 'Whole seconds, with FATTR_CTIME; may be negative.', { meaning: 'signed', since: 23 }),
       u32('atimensec', 'Nanoseconds to add to `atime`.'),
       u32('mtimensec', 'Nanoseconds to add to `mtime`.'),
@@ -126,7 +137,12 @@ export const operations: readonly Operation[] = [
         flag: 'FATTR_KILL_SUIDGID',
         doc: 'setuid and setgid are to be cleared as well (FUSE_HANDLE_KILLPRIV_V2).',
       },
-      { name: 'hasFh', field: 'valid', flag: 'FATTR_FH', doc: '`fh` is valid: changed through an open file.' },
+      {
+        name: 'hasFh',
+        field: 'valid',
+        flag: 'FATTR_FH',
+        doc: '`fh` is valid: changed through an open file.',
+      },
     ],
     reply: 'struct',
     out: attrOut,
@@ -221,7 +237,9 @@ export const operations: readonly Operation[] = [
     name: 'rename',
     since: 1,
     in: struct('fuse_rename_in', 0, 'Where to.', [u64('newdir', 'The directory to move to.')]),
-    implied: [{ js: 'flags', value: 0, doc: 'RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4, or 0.' }],
+    implied: [
+      { js: 'flags', value: 0, doc: 'RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4, or 0.' },
+    ],
     names: [
       { js: 'name', doc: 'Old name, in the directory `nodeid`.' },
       { js: 'newname', doc: 'New name, in the directory `newdir`.' },
@@ -259,7 +277,9 @@ export const operations: readonly Operation[] = [
     sticky: true,
     sent: 'open(2) of a file that exists; O_CREAT and O_EXCL never arrive, O_TRUNC only with FUSE_ATOMIC_O_TRUNC.',
     answer: 'A handle of your choice and FOPEN_* flags.',
-    enosys: OFF + 'files open without asking and RELEASE stops too (only with FUSE_NO_OPEN_SUPPORT, else open(2) fails).',
+    enosys:
+      OFF +
+      'files open without asking and RELEASE stops too (only with FUSE_NO_OPEN_SUPPORT, else open(2) fails).',
     see: 'open(2)',
   },
   {
@@ -287,7 +307,11 @@ export const operations: readonly Operation[] = [
       u32('flags', 'Flags of open(2) as they are now.'),
       hidden('u32', 'padding'),
     ]),
-    payload: { js: 'data', size: 'size', doc: 'The bytes: a view that is valid until the handler has settled.' },
+    payload: {
+      js: 'data',
+      size: 'size',
+      doc: 'The bytes: a view that is valid until the handler has settled.',
+    },
     getters: [
       {
         name: 'killSuidgid',
@@ -381,13 +405,20 @@ export const operations: readonly Operation[] = [
       [
         u32('size', 'Bytes of `value`.'),
         u32('flags', 'XATTR_CREATE 1: must be new; XATTR_REPLACE 2: must exist.'),
-        u32('setxattr_flags', 'FUSE_SETXATTR_* flags, with FUSE_SETXATTR_EXT.', { flags: 'setxattrFlags', since: 33 }),
+        u32('setxattr_flags', 'FUSE_SETXATTR_* flags, with FUSE_SETXATTR_EXT.', {
+          flags: 'setxattrFlags',
+          since: 33,
+        }),
         hidden('u32', 'padding'),
       ],
       { short: { size: 8, longWhen: 'setxattrExt' } },
     ),
     names: [{ js: 'name', doc: 'Name of the attribute, with its namespace: `user.mime_type`.' }],
-    payload: { js: 'value', size: 'size', doc: 'The value: a view that is valid until the handler has settled.' },
+    payload: {
+      js: 'value',
+      size: 'size',
+      doc: 'The value: a view that is valid until the handler has settled.',
+    },
     getters: [
       {
         name: 'aclKillSgid',
@@ -431,7 +462,8 @@ export const operations: readonly Operation[] = [
     absent: 'ENOSYS',
     sticky: true,
     sent: 'listxattr(2).',
-    answer: 'The names: an array of strings, or bytes with a NUL after each name; or their size as a number when `size` is 0.',
+    answer:
+      'The names: an array of strings, or bytes with a NUL after each name; or their size as a number when `size` is 0.',
     enosys: OFF + 'listxattr(2) fails with EOPNOTSUPP.',
     see: 'listxattr(2), xattr(7)',
   },
@@ -490,7 +522,8 @@ export const operations: readonly Operation[] = [
     sticky: true,
     sent: 'opendir(3), open(2) of a directory.',
     answer: 'A handle of your choice and FOPEN_* flags (FOPEN_CACHE_DIR, FOPEN_KEEP_CACHE).',
-    enosys: OFF + 'directories open without asking (only with FUSE_NO_OPENDIR_SUPPORT, else opendir(3) fails).',
+    enosys:
+      OFF + 'directories open without asking (only with FUSE_NO_OPENDIR_SUPPORT, else opendir(3) fails).',
     see: 'opendir(3)',
   },
   {
@@ -657,14 +690,24 @@ export const operations: readonly Operation[] = [
       u32('in_size', 'Bytes of `data`.'),
       u32('out_size', 'Bytes the caller has room for.'),
     ]),
-    payload: { js: 'data', size: 'in_size', doc: 'What the caller passes in: a view that is valid until the handler has settled.' },
+    payload: {
+      js: 'data',
+      size: 'in_size',
+      doc: 'What the caller passes in: a view that is valid until the handler has settled.',
+    },
     reply: 'ioctl',
-    out: struct('fuse_ioctl_out', 11, 'The result.', [
-      i32('result', 'Result of ioctl(2), or a negative errno.', { fallback: 0 }),
-      u32('flags', 'FUSE_IOCTL_RETRY or 0.', { fallback: 0, flags: 'ioctlFlags' }),
-      u32('in_iovs', 'With FUSE_IOCTL_RETRY: pieces to read.', { fallback: 0 }),
-      u32('out_iovs', 'With FUSE_IOCTL_RETRY: pieces to write.', { fallback: 0 }),
-    ], { type: 'IoctlOut' }),
+    out: struct(
+      'fuse_ioctl_out',
+      11,
+      'The result.',
+      [
+        i32('result', 'Result of ioctl(2), or a negative errno.', { fallback: 0 }),
+        u32('flags', 'FUSE_IOCTL_RETRY or 0.', { fallback: 0, flags: 'ioctlFlags' }),
+        u32('in_iovs', 'With FUSE_IOCTL_RETRY: pieces to read.', { fallback: 0 }),
+        u32('out_iovs', 'With FUSE_IOCTL_RETRY: pieces to write.', { fallback: 0 }),
+      ],
+      { type: 'IoctlOut' },
+    ),
     absent: 'ENOTTY',
     sent: 'ioctl(2) of a file, and of a directory with FUSE_HAS_IOCTL_DIR. FS_IOC_GETFLAGS and its family arrive too.',
     answer: 'The result as a number, or `{ result, data }` with at most `outSize` bytes for the caller.',
@@ -689,7 +732,10 @@ export const operations: readonly Operation[] = [
       },
     ],
     reply: 'number',
-    out: struct('fuse_poll_out', 11, 'What is ready.', [u32('revents', 'POLL* bits.'), hidden('u32', 'padding')]),
+    out: struct('fuse_poll_out', 11, 'What is ready.', [
+      u32('revents', 'POLL* bits.'),
+      hidden('u32', 'padding'),
+    ]),
     absent: 'ENOSYS',
     sticky: true,
     sent: 'poll(2), select(2), epoll_wait(2) on an open file.',
@@ -893,7 +939,12 @@ export const operations: readonly Operation[] = [
       u32('sx_mask', 'STATX_* bits of the fields that are wanted.'),
     ]),
     getters: [
-      { name: 'hasFh', field: 'getattrFlags', flag: 'FUSE_GETATTR_FH', doc: '`fh` is valid: asked through an open file.' },
+      {
+        name: 'hasFh',
+        field: 'getattrFlags',
+        flag: 'FUSE_GETATTR_FH',
+        doc: '`fh` is valid: asked through an open file.',
+      },
     ],
     reply: 'struct',
     out: struct('fuse_statx_out', 39, 'Attributes with birth time, and how long to believe them.', [
@@ -940,17 +991,23 @@ export const operations: readonly Operation[] = [
     ]),
     handler: null,
     reply: 'session',
-    out: struct('cuse_init_out', 12, 'What the server accepts; device information follows.', [
-      u32('major', 'Major protocol version.'),
-      u32('minor', 'Minor protocol version.'),
-      hidden('u32', 'unused'),
-      u32('flags', 'CUSE_* flags.', { fallback: 0, flags: 'cuseInitFlags' }),
-      u32('max_read', 'Largest READ, bytes.'),
-      u32('max_write', 'Largest WRITE, bytes.'),
-      u32('dev_major', 'Major number of the device; 0 lets the kernel choose.', { fallback: 0 }),
-      u32('dev_minor', 'Minor number of the device.', { fallback: 0 }),
-      hidden('u32', 'spare', 10),
-    ], { type: 'CuseInitOut' }),
+    out: struct(
+      'cuse_init_out',
+      12,
+      'What the server accepts; device information follows.',
+      [
+        u32('major', 'Major protocol version.'),
+        u32('minor', 'Minor protocol version.'),
+        hidden('u32', 'unused'),
+        u32('flags', 'CUSE_* flags.', { fallback: 0, flags: 'cuseInitFlags' }),
+        u32('max_read', 'Largest READ, bytes.'),
+        u32('max_write', 'Largest WRITE, bytes.'),
+        u32('dev_major', 'Major number of the device; 0 lets the kernel choose.', { fallback: 0 }),
+        u32('dev_minor', 'Minor number of the device.', { fallback: 0 }),
+        hidden('u32', 'spare', 10),
+      ],
+      { type: 'CuseInitOut' },
+    ),
     absent: 0,
     sent: 'First of all on /dev/cuse; never on /dev/fuse.',
     answer: 'The session answers ENOSYS.',

@@ -163,7 +163,16 @@ export interface Constant {
 type Options = Partial<Omit<Field, 'c' | 'type' | 'doc'>>
 
 function field(type: WireType, c: string, doc: string, options: Options = {}): Field {
-  return { c, type, doc, js: camelCase(c), meaning: type === 'i64' ? 'signed' : 'number', count: 1, since: 0, ...options }
+  return {
+    c,
+    type,
+    doc,
+    js: camelCase(c),
+    meaning: type === 'i64' ? 'signed' : 'number',
+    count: 1,
+    since: 0,
+    ...options,
+  }
 }
 
 export const u16 = (c: string, doc: string, options?: Options): Field => field('u16', c, doc, options)
@@ -200,7 +209,10 @@ export function camelCase(c: string): string {
 
 /** `copyFileRange64` -> `COPY_FILE_RANGE_64`. */
 export function upperCase(name: string): string {
-  return name.replace(/([a-z])([A-Z])/g, '$1_$2').replace(/([a-z])(64)$/g, '$1_$2').toUpperCase()
+  return name
+    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .replace(/([a-z])(64)$/g, '$1_$2')
+    .toUpperCase()
 }
 
 /** `copyFileRange64` -> `CopyFileRange64`. */

@@ -42,18 +42,27 @@ export const attr = struct('fuse_attr', 9, 'Attributes of an inode, as stat(2) s
   u32('flags', 'FUSE_ATTR_* flags.', { fallback: 0, flags: 'attrFlags', since: 32 }),
 ])
 
-export const entryOut = struct('fuse_entry_out', 9, 'An inode found or made, and how long to believe it.', [
-  u64('nodeid', 'Id of the inode on this mount; the kernel counts one lookup. 0 is a negative entry.'),
-  u64('generation', 'With the nodeid unique for the life of the filesystem (matters to NFS export).', ZERO),
-  u64('entry_valid', 'Seconds the name may be cached (fractions allowed).', { fallback: 0, nsec: 'entry_valid_nsec' }),
-  u64('attr_valid', 'Seconds the attributes may be cached (fractions allowed).', {
-    fallback: 0,
-    nsec: 'attr_valid_nsec',
-  }),
-  hidden('u32', 'entry_valid_nsec'),
-  hidden('u32', 'attr_valid_nsec'),
-  nested('attr', attr, 'Attributes of the inode.'),
-], { type: 'Entry' })
+export const entryOut = struct(
+  'fuse_entry_out',
+  9,
+  'An inode found or made, and how long to believe it.',
+  [
+    u64('nodeid', 'Id of the inode on this mount; the kernel counts one lookup. 0 is a negative entry.'),
+    u64('generation', 'With the nodeid unique for the life of the filesystem (matters to NFS export).', ZERO),
+    u64('entry_valid', 'Seconds the name may be cached (fractions allowed).', {
+      fallback: 0,
+      nsec: 'entry_valid_nsec',
+    }),
+    u64('attr_valid', 'Seconds the attributes may be cached (fractions allowed).', {
+      fallback: 0,
+      nsec: 'attr_valid_nsec',
+    }),
+    hidden('u32', 'entry_valid_nsec'),
+    hidden('u32', 'attr_valid_nsec'),
+    nested('attr', attr, 'Attributes of the inode.'),
+  ],
+  { type: 'Entry' },
+)
 
 export const attrOut = struct('fuse_attr_out', 9, 'Attributes, and how long to believe them.', [
   u64('attr_valid', 'Seconds the attributes may be cached (fractions allowed).', {
@@ -85,7 +94,10 @@ export const createIn = struct('fuse_create_in', 33, 'How a file is created and 
 
 export const readIn = struct('fuse_read_in', 9, 'What to read from an open file or directory.', [
   u64('fh', 'Handle that open or opendir gave.'),
-  u64('offset', 'Where to start: bytes in a file; in a directory the `off` of the last entry seen, 0 at first.'),
+  u64(
+    'offset',
+    'Where to start: bytes in a file; in a directory the `off` of the last entry seen, 0 at first.',
+  ),
   u32('size', 'At most so many bytes of reply.'),
   u32('read_flags', 'FUSE_READ_* flags.', { flags: 'readFlags' }),
   u64('lock_owner', 'Lock owner, valid with FUSE_READ_LOCKOWNER.', { meaning: 'opaque' }),
@@ -97,7 +109,9 @@ export const releaseIn = struct('fuse_release_in', 8, 'The last reference to an 
   u64('fh', 'Handle that open or opendir gave.'),
   u32('flags', 'Flags of open(2).'),
   u32('release_flags', 'FUSE_RELEASE_* flags.', { flags: 'releaseFlags' }),
-  u64('lock_owner', 'Lock owner whose flock(2) lock goes, with FUSE_RELEASE_FLOCK_UNLOCK.', { meaning: 'opaque' }),
+  u64('lock_owner', 'Lock owner whose flock(2) lock goes, with FUSE_RELEASE_FLOCK_UNLOCK.', {
+    meaning: 'opaque',
+  }),
 ])
 
 export const fsyncIn = struct('fuse_fsync_in', 0, 'What to make durable.', [
@@ -121,10 +135,12 @@ export const lkIn = struct('fuse_lk_in', 9, 'A lock operation.', [
   hidden('u32', 'padding'),
 ])
 
-export const getxattrIn = struct('fuse_getxattr_in', 0, 'Room for an extended attribute or a list of names.', [
-  u32('size', 'Bytes the caller has room for; 0 asks for the size only.'),
-  hidden('u32', 'padding'),
-])
+export const getxattrIn = struct(
+  'fuse_getxattr_in',
+  0,
+  'Room for an extended attribute or a list of names.',
+  [u32('size', 'Bytes the caller has room for; 0 asks for the size only.'), hidden('u32', 'padding')],
+)
 
 export const getxattrOut = struct('fuse_getxattr_out', 0, 'Size of an extended attribute or of the list.', [
   u32('size', 'Bytes.'),
@@ -161,34 +177,46 @@ export const initIn = struct(
   { short: { size: 16, longWhen: 'length' } },
 )
 
-export const initOut = struct('fuse_init_out', 23, 'What the server accepts.', [
-  u32('major', 'Major protocol version: 7.'),
-  u32('minor', 'Minor protocol version of the server; the smaller of both counts.'),
-  u32('max_readahead', 'Read-ahead to do, bytes.'),
-  u32('flags', 'FUSE_* INIT flags, bits 0 to 31.'),
-  u16('max_background', 'Background requests in flight at most; 0 keeps the default.', ZERO),
-  u16('congestion_threshold', 'Background requests from which the mount counts as congested.', ZERO),
-  u32('max_write', 'Largest WRITE, bytes; at least 4096.'),
-  u32('time_gran', 'Granularity of time stamps in nanoseconds, a power of ten up to 1e9.', { fallback: 1 }),
-  u16('max_pages', 'Largest request in pages, with FUSE_MAX_PAGES.', { fallback: 0, since: 28 }),
-  u16('map_alignment', 'log2 of the DAX alignment, with FUSE_MAP_ALIGNMENT.', { fallback: 0, since: 31 }),
-  u32('flags2', 'FUSE_* INIT flags, bits 32 to 63, with FUSE_INIT_EXT.', { fallback: 0, since: 36 }),
-  u32('max_stack_depth', 'How deep backing files may be stacked, with FUSE_PASSTHROUGH: 1 or 2.', {
-    fallback: 0,
-    since: 40,
-  }),
-  u16('request_timeout', 'Seconds after which the kernel aborts an unanswered connection.', {
-    fallback: 0,
-    since: 43,
-  }),
-  hidden('u16', 'unused', 11),
-], { type: 'InitOut' })
+export const initOut = struct(
+  'fuse_init_out',
+  23,
+  'What the server accepts.',
+  [
+    u32('major', 'Major protocol version: 7.'),
+    u32('minor', 'Minor protocol version of the server; the smaller of both counts.'),
+    u32('max_readahead', 'Read-ahead to do, bytes.'),
+    u32('flags', 'FUSE_* INIT flags, bits 0 to 31.'),
+    u16('max_background', 'Background requests in flight at most; 0 keeps the default.', ZERO),
+    u16('congestion_threshold', 'Background requests from which the mount counts as congested.', ZERO),
+    u32('max_write', 'Largest WRITE, bytes; at least 4096.'),
+    u32('time_gran', 'Granularity of time stamps in nanoseconds, a power of ten up to 1e9.', { fallback: 1 }),
+    u16('max_pages', 'Largest request in pages, with FUSE_MAX_PAGES.', { fallback: 0, since: 28 }),
+    u16('map_alignment', 'log2 of the DAX alignment, with FUSE_MAP_ALIGNMENT.', { fallback: 0, since: 31 }),
+    u32('flags2', 'FUSE_* INIT flags, bits 32 to 63, with FUSE_INIT_EXT.', { fallback: 0, since: 36 }),
+    u32('max_stack_depth', 'How deep backing files may be stacked, with FUSE_PASSTHROUGH: 1 or 2.', {
+      fallback: 0,
+      since: 40,
+    }),
+    u16('request_timeout', 'Seconds after which the kernel aborts an unanswered connection.', {
+      fallback: 0,
+      since: 43,
+    }),
+    hidden('u16', 'unused', 11),
+  ],
+  { type: 'InitOut' },
+)
 
-export const sxTime = struct('fuse_sx_time', 39, 'A point in time.', [
-  i64('tv_sec', 'Seconds since 1970; may be negative.'),
-  u32('tv_nsec', 'Nanoseconds to add.', ZERO),
-  hidden('i32', '__reserved'),
-], { type: 'StatxTime' })
+export const sxTime = struct(
+  'fuse_sx_time',
+  39,
+  'A point in time.',
+  [
+    i64('tv_sec', 'Seconds since 1970; may be negative.'),
+    u32('tv_nsec', 'Nanoseconds to add.', ZERO),
+    hidden('i32', '__reserved'),
+  ],
+  { type: 'StatxTime' },
+)
 
 export const statx = struct('fuse_statx', 39, 'Attributes as statx(2) shows them.', [
   u32('mask', 'STATX_* bits of the fields that hold something.'),
@@ -264,7 +292,9 @@ export const looseStructs = [
     u32('size', 'Bytes of the value.'),
     hidden('u32', 'padding'),
   ]),
-  struct('fuse_supp_groups', 38, 'Supplementary groups; the ids follow.', [u32('nr_groups', 'How many follow.')]),
+  struct('fuse_supp_groups', 38, 'Supplementary groups; the ids follow.', [
+    u32('nr_groups', 'How many follow.'),
+  ]),
   struct('fuse_backing_map', 40, 'Argument of FUSE_DEV_IOC_BACKING_OPEN.', [
     i32('fd', 'The backing file.'),
     u32('flags', 'Must be 0.'),

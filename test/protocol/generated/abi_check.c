@@ -757,19 +757,17 @@ _Static_assert(offsetof(struct fuse_ext_header, size) == 0, "offsetof(struct fus
 _Static_assert(sizeof(((struct fuse_ext_header *)0)->size) == 4, "sizeof(((struct fuse_ext_header *)0)->size) == 4");
 _Static_assert(offsetof(struct fuse_ext_header, type) == 4, "offsetof(struct fuse_ext_header, type) == 4");
 _Static_assert(sizeof(((struct fuse_ext_header *)0)->type) == 4, "sizeof(((struct fuse_ext_header *)0)->type) == 4");
-_Static_assert(sizeof(struct fuse_supp_groups) == 4, "sizeof(struct fuse_supp_groups) == 4");
-_Static_assert(offsetof(struct fuse_supp_groups, nr_groups) == 0, "offsetof(struct fuse_supp_groups, nr_groups) == 0");
-_Static_assert(sizeof(((struct fuse_supp_groups *)0)->nr_groups) == 4, "sizeof(((struct fuse_supp_groups *)0)->nr_groups) == 4");
 _Static_assert(offsetof(struct fuse_notify_inval_entry_out, flags) == 12, "offsetof(struct fuse_notify_inval_entry_out, flags) == 12");
 _Static_assert(sizeof(((struct fuse_notify_inval_entry_out *)0)->flags) == 4, "sizeof(((struct fuse_notify_inval_entry_out *)0)->flags) == 4");
 _Static_assert((unsigned long)(FUSE_MAX_NR_SECCTX) == 31UL, "(unsigned long)(FUSE_MAX_NR_SECCTX) == 31UL");
-_Static_assert((unsigned long)(FUSE_EXT_GROUPS) == 32UL, "(unsigned long)(FUSE_EXT_GROUPS) == 32UL");
-_Static_assert(FUSE_CREATE_SUPP_GROUP == 0x400000000UL, "FUSE_CREATE_SUPP_GROUP == 0x400000000UL");
 _Static_assert(FUSE_HAS_EXPIRE_ONLY == 0x800000000UL, "FUSE_HAS_EXPIRE_ONLY == 0x800000000UL");
 _Static_assert((unsigned)(FUSE_EXPIRE_ONLY) == 0x1UL, "(unsigned)(FUSE_EXPIRE_ONLY) == 0x1UL");
 #endif
 
 #if FUSE_KERNEL_MINOR_VERSION >= 39
+_Static_assert(sizeof(struct fuse_supp_groups) == 4, "sizeof(struct fuse_supp_groups) == 4");
+_Static_assert(offsetof(struct fuse_supp_groups, nr_groups) == 0, "offsetof(struct fuse_supp_groups, nr_groups) == 0");
+_Static_assert(sizeof(((struct fuse_supp_groups *)0)->nr_groups) == 4, "sizeof(((struct fuse_supp_groups *)0)->nr_groups) == 4");
 _Static_assert(sizeof(struct fuse_statx_in) == 24, "sizeof(struct fuse_statx_in) == 24");
 _Static_assert(offsetof(struct fuse_statx_in, getattr_flags) == 0, "offsetof(struct fuse_statx_in, getattr_flags) == 0");
 _Static_assert(sizeof(((struct fuse_statx_in *)0)->getattr_flags) == 4, "sizeof(((struct fuse_statx_in *)0)->getattr_flags) == 4");
@@ -831,6 +829,8 @@ _Static_assert(sizeof(((struct fuse_statx_out *)0)->flags) == 4, "sizeof(((struc
 _Static_assert(offsetof(struct fuse_statx_out, stat) == 32, "offsetof(struct fuse_statx_out, stat) == 32");
 _Static_assert(sizeof(((struct fuse_statx_out *)0)->stat) == 256, "sizeof(((struct fuse_statx_out *)0)->stat) == 256");
 _Static_assert(FUSE_STATX == 52, "FUSE_STATX == 52");
+_Static_assert((unsigned long)(FUSE_EXT_GROUPS) == 32UL, "(unsigned long)(FUSE_EXT_GROUPS) == 32UL");
+_Static_assert(FUSE_CREATE_SUPP_GROUP == 0x400000000UL, "FUSE_CREATE_SUPP_GROUP == 0x400000000UL");
 _Static_assert(FUSE_DIRECT_IO_ALLOW_MMAP == 0x1000000000UL, "FUSE_DIRECT_IO_ALLOW_MMAP == 0x1000000000UL");
 #endif
 
