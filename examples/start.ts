@@ -51,13 +51,14 @@ if (reason === 'error' || reason === 'aborted') {
   process.exitCode = 1
 }
 
-/** The largest of the first thousand files below a directory, relative to it. */
+/** The largest of the first thousand files below a directory, relative to it; not a hidden one or one of a package. */
 function largestFile(directory: string): string | undefined {
   let best: { path: string; size: number } | undefined
   const folders = [directory]
   for (let seen = 0; folders.length > 0 && seen < 1000;) {
     const folder = folders.shift() ?? directory
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      if (entry.name.startsWith('.') || entry.name === 'node_modules') continue
       const path = join(folder, entry.name)
       if (entry.isDirectory() && path !== mountPoint) folders.push(path)
       if (!entry.isFile()) continue

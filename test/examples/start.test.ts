@@ -1,7 +1,7 @@
 // Checks what `npm start` runs: the mount, the proof of passthrough, and that Ctrl-C leaves nothing behind.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, rmdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -65,7 +65,9 @@ describe('npm start', () => {
   })
 
   it('says what to do when it cannot mount', { timeout: 60_000 }, async (t) => {
-    const { status, output } = await start(t, tmpdir(), '/nonexistent/mnt')
+    const directory = mkdtempSync(join(tmpdir(), 'devfuse-own-'))
+    t.after(() => rmdirSync(directory))
+    const { status, output } = await start(t, directory, '/nonexistent/mnt')
     assert.equal(await status, 1)
     assert.match(output(), /create it first/)
     assert.match(output(), /main\.js doctor/)
