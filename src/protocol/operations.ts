@@ -126,8 +126,12 @@ export const operations: readonly Operation[] = [
       u32('ctimensec', 'Nanoseconds to add to `ctime`.', { since: 23 }),
       u32('mode', 'New file type and permission bits, with FATTR_MODE.'),
       hidden('u32', 'unused4'),
-      u32('uid', 'New owner, with FATTR_UID.', { js: 'newUid' }),
-      u32('gid', 'New group, with FATTR_GID.', { js: 'newGid' }),
+      u32('uid', 'New owner, with FATTR_UID (`uid` of the struct; `uid` here is the caller).', {
+        js: 'newUid',
+      }),
+      u32('gid', 'New group, with FATTR_GID (`gid` of the struct; `gid` here is the caller).', {
+        js: 'newGid',
+      }),
       hidden('u32', 'unused5'),
     ]),
     getters: [
@@ -147,7 +151,9 @@ export const operations: readonly Operation[] = [
     reply: 'struct',
     out: attrOut,
     absent: 'EPERM',
-    sent: 'chmod(2), chown(2), truncate(2), utimensat(2), and O_TRUNC without FUSE_ATOMIC_O_TRUNC.',
+    sent:
+      'chmod(2), chown(2), truncate(2), utimensat(2), and O_TRUNC without FUSE_ATOMIC_O_TRUNC. `uid` and `gid` are the caller, ' +
+      '`newUid` and `newGid` what chown(2) sets.',
     answer: 'The attributes after the change.',
     see: 'chmod(2), chown(2), truncate(2), utimensat(2)',
   },

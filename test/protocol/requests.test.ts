@@ -30,19 +30,15 @@ test('a LOOKUP, spelled out', () => {
   )
   const request = decodeAs('lookup', message)
   assert.equal(request.name, 'hello')
-  assert.deepEqual(
-    { ...request, context: undefined },
-    {
-      context: undefined,
-      unique: 6,
-      nodeid: 3,
-      uid: 1000,
-      gid: 100,
-      pid: 4711,
-      resent: false,
-      name: 'hello',
-    },
-  )
+  assert.deepEqual(Object.fromEntries(Object.entries(request).filter(([name]) => name !== 'context')), {
+    unique: 6,
+    nodeid: 3,
+    uid: 1000,
+    gid: 100,
+    pid: 4711,
+    resent: false,
+    name: 'hello',
+  })
   assert.deepEqual(encodeRequest('lookup', { ...HEADER, name: 'hello' }), message)
 })
 

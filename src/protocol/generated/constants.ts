@@ -10,7 +10,10 @@ export const FUSE_LOOKUP = 1
 export const FUSE_FORGET = 2
 /** Opcode: Attributes are needed and not cached: stat(2), fstat(2), and before much else. */
 export const FUSE_GETATTR = 3
-/** Opcode: chmod(2), chown(2), truncate(2), utimensat(2), and O_TRUNC without FUSE_ATOMIC_O_TRUNC. */
+/**
+ * Opcode: chmod(2), chown(2), truncate(2), utimensat(2), and O_TRUNC without FUSE_ATOMIC_O_TRUNC. `uid` and
+ * `gid` are the caller, `newUid` and `newGid` what chown(2) sets.
+ */
 export const FUSE_SETATTR = 4
 /** Opcode: The target of a symbolic link is needed (cached with FUSE_CACHE_SYMLINKS). */
 export const FUSE_READLINK = 5

@@ -50,6 +50,7 @@ export interface Filesystem<Name = string> {
 
   /**
    * FUSE_SETATTR (4). chmod(2), chown(2), truncate(2), utimensat(2), and O_TRUNC without FUSE_ATOMIC_O_TRUNC.
+   * `uid` and `gid` are the caller, `newUid` and `newGid` what chown(2) sets.
    *
    * Answer: The attributes after the change.
    *

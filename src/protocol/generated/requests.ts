@@ -96,6 +96,7 @@ export class GetattrRequest extends Request {
 
 /**
  * FUSE_SETATTR (4): chmod(2), chown(2), truncate(2), utimensat(2), and O_TRUNC without FUSE_ATOMIC_O_TRUNC.
+ * `uid` and `gid` are the caller, `newUid` and `newGid` what chown(2) sets.
  */
 export class SetattrRequest extends Request {
   /** FATTR_* flags: which fields are to be set. */
@@ -122,9 +123,9 @@ export class SetattrRequest extends Request {
   declare readonly ctimensec: number
   /** New file type and permission bits, with FATTR_MODE. */
   declare readonly mode: number
-  /** New owner, with FATTR_UID. */
+  /** New owner, with FATTR_UID (`uid` of the struct; `uid` here is the caller). */
   declare readonly newUid: number
-  /** New group, with FATTR_GID. */
+  /** New group, with FATTR_GID (`gid` of the struct; `gid` here is the caller). */
   declare readonly newGid: number
 
   constructor(
