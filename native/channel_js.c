@@ -257,9 +257,9 @@ static napi_value set_busy_poll(napi_env env, napi_callback_info info) {
   struct channel_object *object = method(env, info, 1, &value);
   if (object == NULL)
     return NULL;
-  if (napi_get_value_double(env, value, &microseconds) != napi_ok || !(microseconds >= 0 && microseconds <= 1000))
-    return addon_throw(env, "busy polling takes 0 to 1000 microseconds");
-  object->channel.spin.max = (uint64_t)(microseconds * 1000);
+  if (napi_get_value_double(env, value, &microseconds) != napi_ok || !(microseconds >= 0))
+    return addon_throw(env, "busy polling takes a number of microseconds");
+  object->channel.spin.max = (uint64_t)((microseconds < SPIN_MOST_US ? microseconds : SPIN_MOST_US) * 1000);
   return NULL;
 }
 

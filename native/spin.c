@@ -5,7 +5,6 @@
 
 #define US 1000u
 #define MS 1000000u
-#define LONGEST MS
 #define SHORTEST_PAUSE MS
 #define LONGEST_PAUSE (512u * MS)
 #define MISSES_BEFORE_MUTE 3
@@ -37,9 +36,7 @@ uint64_t spin_window(struct spin *spin, uint64_t now) {
   if (spin->alone || now < spin->muted_until || spin->gap > spin->max)
     return 0;
   uint64_t window = 2 * spin->gap + 20 * US;
-  if (window > spin->max)
-    window = spin->max;
-  return window < LONGEST ? window : LONGEST;
+  return window < spin->max ? window : spin->max;
 }
 
 void spin_hit(struct spin *spin, uint64_t now) {

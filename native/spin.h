@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// Never longer in one go.
+#define SPIN_MOST_US 1000u
+
 struct spin {
   uint64_t max;         // ns; 0 = off
   uint64_t gap;         // ns between running dry and the next message, a moving average

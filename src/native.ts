@@ -34,20 +34,20 @@ export const AS_KEEP_MKNOD = 2
 /** What the addon exports. Every call returns a result >= 0 or a negative errno and throws only on misuse (TypeError, RangeError). */
 export interface Native {
   /** Raw system call in the calling thread; strings go as UTF-8. A string with a NUL: -EINVAL; longer than 4095 bytes: -ENAMETOOLONG. */
-  syscallUtf8(nr: number, ...args: SyscallArg[]): number
+  readonly syscallUtf8: (nr: number, ...args: SyscallArg[]) => number
   /** The same with one byte per character; a character above U+00FF: -EILSEQ. */
-  syscallLatin1(nr: number, ...args: SyscallArg[]): number
+  readonly syscallLatin1: (nr: number, ...args: SyscallArg[]) => number
   /** The same on the addon's own threads. Never rejects; the bytes passed stay alive until it resolves. */
-  syscallAsyncUtf8(nr: number, ...args: SyscallArg[]): Promise<number>
+  readonly syscallAsyncUtf8: (nr: number, ...args: SyscallArg[]) => Promise<number>
   /** The same with one byte per character. */
-  syscallAsyncLatin1(nr: number, ...args: SyscallArg[]): Promise<number>
+  readonly syscallAsyncLatin1: (nr: number, ...args: SyscallArg[]) => Promise<number>
   /**
    * System call (strings as latin1) with the filesystem identity of someone else, in the calling thread only: fsuid, fsgid,
    * supplementary groups (null: unchanged) and umask (-1: unchanged). CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH and CAP_FOWNER stay;
    * CAP_FSETID and CAP_MKNOD go unless `flags` keeps them. Everything is restored before return. Without the privilege to
    * change identity the call runs as it is.
    */
-  syscallAs(
+  readonly syscallAs: (
     uid: number,
     gid: number,
     umask: number,
@@ -55,11 +55,11 @@ export interface Native {
     groups: Uint32Array | null,
     nr: number,
     ...args: SyscallArg[]
-  ): number
+  ) => number
   /** Most threads that asynchronous calls may use at a time (default 16); further calls wait their turn. */
-  setPoolSize(threads: number): void
+  readonly setPoolSize: (threads: number) => void
   /** Opens a channel over `fd`, which it owns from then on. See {@link NativeChannel}. */
-  Channel: new (
+  readonly Channel: new (
     fd: number,
     memory: ArrayBuffer,
     slotSize: number,
@@ -135,7 +135,7 @@ export interface NativeChannel {
     size: number,
     sync: boolean,
   ): number | Promise<number>
-  /** Longest time to look on for the next message before sleeping, in microseconds; 0 turns it off. Default 200. */
+  /** Longest time to look on for the next message before sleeping, in microseconds (at most 1000); 0 turns it off. Default 200. */
   setBusyPoll(maxMicroseconds: number): void
   /** A further descriptor of the same connection (FUSE_DEV_IOC_CLONE), or -errno. */
   clone(): number
@@ -215,5 +215,5 @@ function libc(): string {
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message.split('\n', 1)[0]! : String(error)
+  return error instanceof Error ? error.message.split('\n', 1)[0] : String(error)
 }
