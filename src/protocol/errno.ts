@@ -295,13 +295,3 @@ export function errnoOf(name: string): Errno | undefined {
   if (Object.hasOwn(byName, name)) return byName[name as ErrnoName]
   return Object.hasOwn(aliases, name) ? aliases[name as keyof typeof aliases] : undefined
 }
-
-/** Whether a value is a negative errno that may go into a reply (the kernel accepts -511 to 0). */
-export function isErrno(value: unknown): value is Errno {
-  return typeof value === 'number' && names.has(value)
-}
-
-/** Name of an errno for messages: `ENOENT`, or `errno 999` for a number Linux does not know. */
-export function describeErrno(errno: number): string {
-  return errnoName(errno) ?? `errno ${Math.abs(errno)}`
-}

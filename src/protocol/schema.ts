@@ -156,8 +156,6 @@ export interface Constant {
   readonly value: number
   readonly since: number
   readonly doc: string
-  /** The system header spells the value without evaluating to an integer constant. */
-  readonly unchecked?: true
 }
 
 type Options = Partial<Omit<Field, 'c' | 'type' | 'doc'>>

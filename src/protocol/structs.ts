@@ -170,7 +170,7 @@ export const initIn = struct(
     u32('major', 'Major protocol version: 7.'),
     u32('minor', 'Minor protocol version of the kernel.'),
     u32('max_readahead', 'Read-ahead the kernel would do, bytes.'),
-    u32('flags', 'FUSE_* INIT flags, bits 0 to 31.'),
+    u32('flags', 'FUSE_* INIT flags, bits 0 to 31.', { flags: 'initFlags' }),
     u32('flags2', 'FUSE_* INIT flags, bits 32 to 63.', { since: 36 }),
     hidden('u32', 'unused', 11),
   ],

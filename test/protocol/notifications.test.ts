@@ -1,13 +1,9 @@
-// Notifications as bytes, and INIT flags as sets.
+// Notifications as bytes, and flags by name.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  FUSE_ASYNC_READ,
   FUSE_EXPIRE_ONLY,
-  FUSE_INIT_EXT,
-  FUSE_PASSTHROUGH,
-  addInitFlag,
   decodeNotification,
   describeFlags,
   encodeNotifyDelete,
@@ -19,12 +15,7 @@ import {
   encodeNotifyResend,
   encodeNotifyRetrieve,
   encodeNotifyStore,
-  hasInitFlag,
-  initFlagNames,
   initFlags,
-  joinInitFlags,
-  removeInitFlag,
-  splitInitFlags,
 } from '#dist/protocol/index.js'
 import { spelled } from './decode.js'
 
@@ -70,15 +61,7 @@ test('STORE leaves its data to the writer, and counts it', () => {
   assert.deepEqual([kind, size, String(data)], ['store', 4, 'data'])
 })
 
-test('INIT flags beyond 32 bits', () => {
-  const set = joinInitFlags(FUSE_INIT_EXT | FUSE_ASYNC_READ, 1 << 5)
-  assert.deepEqual(initFlagNames(set), ['FUSE_ASYNC_READ', 'FUSE_INIT_EXT', 'FUSE_PASSTHROUGH'])
-  assert.equal(hasInitFlag(set, FUSE_PASSTHROUGH), true)
-  assert.deepEqual(splitInitFlags(set), { flags: FUSE_INIT_EXT | FUSE_ASYNC_READ, flags2: 32 })
-  assert.equal(joinInitFlags(FUSE_ASYNC_READ, 1 << 5), FUSE_ASYNC_READ)
-  assert.equal(removeInitFlag(addInitFlag(0, FUSE_PASSTHROUGH), FUSE_PASSTHROUGH), 0)
-  assert.equal(addInitFlag(set, FUSE_PASSTHROUGH), set)
-  assert.deepEqual(splitInitFlags(2 ** 31 + 2 ** 42), { flags: 0xc0000000, flags2: 1024 })
+test('INIT flags stand at their bits, beyond 32 too', () => {
   for (const [index, { bit, value }] of initFlags.entries()) {
     assert.equal(index, bit)
     assert.equal(value, 2 ** bit)

@@ -429,7 +429,7 @@ export const operationsByName: Readonly<Record<OperationName, OperationInfo>> = 
     sticky: false,
     since: 0,
     payload: undefined,
-    fields: [{ name: 'major' }, { name: 'minor' }, { name: 'maxReadahead' }, { name: 'flags' }, { name: 'flags2' }],
+    fields: [{ name: 'major' }, { name: 'minor' }, { name: 'maxReadahead' }, { name: 'flags', flags: 'initFlags' }, { name: 'flags2' }],
     encode: (view, at, value) => replies.encodeInitOut(view, at, value as replies.InitOut),
   },
   opendir: {
