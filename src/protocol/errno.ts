@@ -285,13 +285,18 @@ const aliases = { EWOULDBLOCK, EDEADLOCK, ENOTSUP, ENOATTR } as const
 const names = new Map<number, ErrnoName>()
 for (const [name, value] of Object.entries(byName)) names.set(value, name as ErrnoName)
 
-/** Name of an errno, given negative or positive: `'ENOENT'`, or `'errno 524'` for a number without a name. */
-export function errnoName(errno: number): string {
-  return names.get(-Math.abs(errno)) ?? `errno ${Math.abs(errno)}`
+/** Name of an errno, given negative or positive; `undefined` for a number Linux does not know. */
+export function errnoName(errno: number): ErrnoName | undefined {
+  return names.get(-Math.abs(errno))
 }
 
 /** Negative number of an error name (the `code` of a Node error); `undefined` for a name Linux does not know. */
 export function errnoOf(name: string): Errno | undefined {
   if (Object.hasOwn(byName, name)) return byName[name as ErrnoName]
   return Object.hasOwn(aliases, name) ? aliases[name as keyof typeof aliases] : undefined
+}
+
+/** Name of an errno for messages: `ENOENT`, or `errno 999` for a number Linux does not know. */
+export function describeErrno(errno: number): string {
+  return errnoName(errno) ?? `errno ${Math.abs(errno)}`
 }
