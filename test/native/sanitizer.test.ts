@@ -30,13 +30,14 @@ describe('under the sanitizers', { skip }, () => {
   })
 
   for (const file of files) {
-    it(`passes ${file}.test`, { timeout: 180_000 }, () => {
+    it(`passes ${file}.test`, { timeout: 70_000 }, () => {
       const ran = spawnSync(
         process.execPath,
         ['--test-reporter=tap', fileURLToPath(new URL(`./${file}.test.js`, import.meta.url))],
         {
           encoding: 'utf8',
-          timeout: 170_000,
+          timeout: 60_000,
+          killSignal: 'SIGKILL',
           env: {
             ...process.env,
             NODE_TEST_CONTEXT: undefined,
