@@ -41,7 +41,10 @@ static _Noreturn void umount_child(const char *path, int flags) {
 static int64_t umount_wait(pid_t pid, int pidfd, int timeout) {
   if (timeout > 0) {
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
-    long ready = poll(&ended, 1, timeout);
+    int ready;
+    do
+      ready = poll(&ended, 1, timeout);
+    while (ready == -1 && errno == EINTR);
     syscall(SYS_close, pidfd);
     if (ready <= 0)
       return ready == 0 ? -ETIMEDOUT : -errno;

@@ -21,9 +21,13 @@ if (process.platform !== 'linux') {
   process.exit(0)
 }
 
-const headers = join(root, 'node_modules', 'node-api-headers', 'include')
-if (!existsSync(join(headers, 'node_api.h'))) {
-  fail(`The Node-API headers are missing (${headers}). Install the dev dependencies: npm install`)
+// Node's own headers serve as well; the package is there in a checkout.
+const headers = [
+  join(root, 'node_modules', 'node-api-headers', 'include'),
+  join(dirname(dirname(process.execPath)), 'include', 'node'),
+].find((folder) => existsSync(join(folder, 'node_api.h')))
+if (headers === undefined) {
+  fail('The Node-API headers are missing. Install the dev dependencies: npm install')
 }
 
 const flags = [
@@ -40,7 +44,13 @@ const flags = [
   '-DNAPI_VERSION=8',
   `-I${headers}`,
   ...(sanitize
-    ? ['-g', '-O1', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined']
+    ? [
+        '-g',
+        '-O1',
+        '-fno-omit-frame-pointer',
+        '-fsanitize=address,undefined',
+        '-fno-sanitize-recover=undefined',
+      ]
     : ['-O2', '-fno-stack-protector', '-include', join(source, 'old_glibc.h')]),
   ...(process.env.CFLAGS ?? '').split(' ').filter(Boolean),
 ]

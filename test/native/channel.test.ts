@@ -5,9 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, it } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { CHANNEL_STATS } from '#dist/native.js'
 import type { NativeChannel } from '#dist/native.js'
 import { EAGAIN, EBADF, NR, O_NONBLOCK, closeAll, messagePair, native, openFds, pipe } from './calls.js'
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
 
 const SLOT = 8192
 
@@ -398,6 +403,38 @@ describe('a channel', () => {
     assert.throws(() => make(0, memory, 0, 1, nothing, nothing), TypeError)
     assert.throws(() => make(0, new Uint8Array(8), 8, 1, nothing, nothing), TypeError)
     assert.throws(() => make(0, memory, 8, 8, nothing, 1), TypeError)
+  })
+
+  it('closes its descriptor when it is forgotten, but not while it is started', async () => {
+    const before = openFds()
+    const peers = [messagePair(), messagePair()]
+    const make = (fd: number): NativeChannel =>
+      new native.Channel(
+        fd,
+        new ArrayBuffer(8),
+        8,
+        1,
+        () => {},
+        () => {},
+      )
+    const forget = (): void => {
+      make(peers[0][0])
+      make(peers[1][0]).start()
+    }
+    forget()
+    for (let i = 0; i < 100 && openFds() > before + 3; i++) {
+      collect()
+      await sleep(2)
+    }
+    assert.equal(openFds(), before + 3)
+    // The started one ends with its peer, and then nothing holds it any more.
+    closeAll(peers[1][1])
+    for (let i = 0; i < 100 && openFds() > before + 1; i++) {
+      collect()
+      await sleep(2)
+    }
+    assert.equal(openFds(), before + 1)
+    closeAll(peers[0][1])
   })
 
   it('cannot watch a plain file', () => {

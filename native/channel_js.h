@@ -1,0 +1,32 @@
+// What the two glue files of the channel share: the object behind a JS `Channel`.
+#ifndef DEVFUSE_CHANNEL_JS_H
+#define DEVFUSE_CHANNEL_JS_H
+
+#include "addon.h"
+
+struct channel_object {
+  struct channel channel; // first: a channel is its object
+  struct addon *addon;
+  struct channel_object *next; // among the addon's
+  napi_ref self;               // counts who needs the object beside JS: being started, jobs
+  napi_ref memory, arrays, batch_callback, end_callback;
+  bool held; // by being started
+};
+
+static inline struct channel_object *object_of(struct channel *channel) { return (struct channel_object *)channel; }
+
+static inline napi_value int_value(napi_env env, int result) {
+  napi_value value = NULL;
+  napi_create_int32(env, result, &value);
+  return value;
+}
+
+// The channel and the arguments of a method; NULL with an exception pending.
+struct channel_object *channel_method(napi_env env, napi_callback_info info, size_t count, napi_value *values);
+
+// reply_js.c: the methods that write.
+napi_value channel_send_bytes(napi_env env, napi_callback_info info);
+napi_value channel_send_parts(napi_env env, napi_callback_info info);
+napi_value channel_send_from_fd(napi_env env, napi_callback_info info);
+
+#endif
