@@ -60,8 +60,8 @@ test(
     await run([...base, '--rw=read'], { cwd: here.directory })
     await run([...base, '--rw=randread', '--bs=4k'], { cwd: here.directory, timeout: 120_000 })
     const counted = requests(await mounted.stats())
-    assert.equal(counted('read'), 0)
-    assert.equal(counted('write'), 0)
-    assert.ok(counted('open') + counted('create') >= 3, 'the opens were counted')
+    assert.equal(counted('READ'), 0)
+    assert.equal(counted('WRITE'), 0)
+    assert.ok(counted('OPEN') + counted('CREATE') >= 3, 'the opens were counted')
   },
 )
