@@ -3,6 +3,7 @@ import { EBADF, ESTALE } from '../../protocol/index.js'
 import type {
   Dirent,
   Direntplus,
+  Entry,
   Errno,
   Filesystem,
   FsyncdirRequest,
@@ -110,7 +111,10 @@ function* entriesPlus(
     // Kernel: `.` and `..` are no lookups, and neither is an entry that has gone since it was listed.
     const entry = name === '.' || name === '..' ? undefined : tree.lookup(inode, fd, name)
     if (typeof entry === 'object') {
-      yield { ...entry, name, off }
+      const plus = entry as Entry & { name: string; off: number }
+      plus.name = name
+      plus.off = off
+      yield plus
     } else {
       yield { nodeid: 0, name, off, ino: listing.ino(index), type: listing.type(index) }
     }

@@ -142,11 +142,13 @@ const FEATURES: readonly { flag: InitFlag; since?: readonly [number, number] }[]
   { flag: 'FUSE_CREATE_SUPP_GROUP', since: [6, 3] },
 ]
 
+const AUTO: InitFlag = 'FUSE_READDIRPLUS_AUTO'
+
 function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorFilesystem['mountOptions'] {
   const { session, passthrough } = options
   const root = isRoot()
   const { flags } = source.statistics
-  const refused = new Set(session.refuse ?? [])
+  const refused = new Set(session.refuse)
   const features = FEATURES.filter(({ flag, since }) => isLinux(since) && !refused.has(flag)).map(
     ({ flag }) => flag,
   )
@@ -165,6 +167,8 @@ function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorF
     passthrough,
     encoding: 'latin1',
     want: [...new Set([...features, ...(session.want ?? [])])],
+    // A statx(2) per entry of every listing costs less than the LOOKUP that `ls -l`, `git status` and the like would send.
+    refuse: session.want?.includes(AUTO) ? session.refuse : [...refused.add(AUTO)],
   }
 }
 
