@@ -122,7 +122,7 @@ async function run([path]: string[], { force }: { force?: unknown }): Promise<nu
         'The path is free now; the filesystem itself ends when the last of these lets go.\n',
     )
   } else {
-    throw new CommandError(`cannot unmount ${mount.mountPoint}: ${clean.said}; ${advice(clean)}`)
+    throw new CommandError(`cannot unmount ${mount.mountPoint}: ${clean.said}; ${advice(mount, clean)}`)
   }
   await removeStaleSockets(mount)
   const below = findMount(path)
@@ -134,13 +134,13 @@ async function run([path]: string[], { force }: { force?: unknown }): Promise<nu
   return EXIT_OK
 }
 
-function advice({ said = '', permission }: Outcome): string {
-  if (permission === true) return 'run it as root'
+function advice(mount: MountInfo, { said = '', permission }: Outcome): string {
   if (said.includes('--force')) return 'run it as root, or without --force'
-  if (/not permitted|not found in|EPERM/i.test(said)) {
-    return 'only root and the user who mounted it can unmount it'
+  const owner = mountOwner(mount)
+  if (process.geteuid?.() !== 0 && process.geteuid?.() !== owner) {
+    return `only root and the user who mounted it can unmount it (user ${owner})`
   }
-  return '`devfuse doctor` checks the permissions'
+  return permission === true ? 'run it as root' : '`devfuse doctor` checks the permissions'
 }
 
 export const unmount: Command = {
