@@ -66,7 +66,7 @@ const DEFAULTS: readonly InitFlagName[] = [
 
 /** Flags that a method of the filesystem calls for. */
 const BY_METHOD: readonly [OperationName, readonly InitFlagName[]][] = [
-  ['readdirplus', ['FUSE_DO_READDIRPLUS', 'FUSE_READDIRPLUS_AUTO']],
+  ['readdirplus', ['FUSE_DO_READDIRPLUS']],
   ['setlk', ['FUSE_POSIX_LOCKS', 'FUSE_FLOCK_LOCKS']],
 ]
 
@@ -90,6 +90,8 @@ export function wishes(options: ResolvedOptions, has: (method: OperationName) =>
   }
   const wanted = new Set(DEFAULTS)
   for (const [method, flags] of BY_METHOD) if (has(method)) for (const flag of flags) wanted.add(flag)
+  // Kernel: with AUTO it asks for plain listings, too, whenever attributes seem not to be needed.
+  if (has('readdirplus') && has('readdir')) wanted.add('FUSE_READDIRPLUS_AUTO')
   if (options.passthrough !== 'off' && !options.want.includes('FUSE_WRITEBACK_CACHE'))
     wanted.add('FUSE_PASSTHROUGH')
   if (options.requestTimeout !== undefined) wanted.add('FUSE_REQUEST_TIMEOUT')

@@ -1,10 +1,12 @@
 // A real mount of small filesystems: sync and async handlers, errors, names, big data, and how a session ends.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { describe, it } from 'node:test'
 import { join } from 'node:path'
 import { mount, ENOENT, EISDIR } from 'devfuse'
 import type { Attr, Entry, Filesystem } from 'devfuse'
-import { mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
+import { cleanup, mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
 
 const S_IFDIR = 0o040000
 const S_IFREG = 0o100000
@@ -51,7 +53,7 @@ function later<T extends object>(filesystem: T): T {
 
 describe('a mounted filesystem', { skip, timeout: 60_000 }, () => {
   for (const [kind, wrap] of [
-    ['sync', <T>(filesystem: T): T => filesystem],
+    ['sync', <T extends object>(filesystem: T): T => filesystem],
     ['async', later],
   ] as const) {
     it(`lists and reads, ${kind} handlers`, async (t) => {
@@ -194,14 +196,13 @@ describe('the end of a session', { skip, timeout: 60_000 }, () => {
 
   it('says EBUSY while the mount is in use, and goes on serving', async (t) => {
     const { session, mnt } = await mounted(t, flat({ a: '1' }))
-    const busy = run('sh', ['-c', `cd ${mnt} && echo in && sleep 1`])
-    for (let i = 0; i < 100 && (session.stats().operations['GETATTR']?.count ?? 0) === 0; i++) {
-      await new Promise((done) => setTimeout(done, 20))
-    }
-    await new Promise((done) => setTimeout(done, 200))
+    const busy = spawn('sh', ['-c', `cd ${mnt} && echo in && cat`], { stdio: ['pipe', 'pipe', 'inherit'] })
+    cleanup(t, () => busy.kill('SIGKILL'))
+    await once(busy.stdout, 'data')
     await assert.rejects(session.unmount(), { code: 'EBUSY', syscall: 'umount2' })
     assert.equal(await sh(`cat ${mnt}/a`), '1')
-    await busy
+    busy.stdin.end()
+    await once(busy, 'close')
     await session.unmount()
   })
 
@@ -268,7 +269,7 @@ describe('mount()', { skip, timeout: 60_000 }, () => {
       read: () => Buffer.from('abc'),
       readdir: () => EISDIR,
     })
-    t.after(() => takeDown(session))
+    cleanup(t, () => takeDown(session))
     assert.equal(await sh(`cat ${dir}/file`), 'abc')
   })
 })

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
 import { BackingId, ENOENT, FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE } from 'devfuse'
 import type { Attr, Filesystem, OpenReply, Reply, Session, SessionOptions } from 'devfuse'
-import { act, mounted, run, sh, skip, temporary } from '../support/mounting.js'
+import { act, cleanup, mounted, run, sh, skip, temporary } from '../support/mounting.js'
 import type { TestMount } from '../support/mounting.js'
 
 interface OneFile {
@@ -164,7 +164,7 @@ describe('the easy form: { fh, passthrough: fd }', { skip, timeout: 120_000 }, (
     const dir = temporary(t)
     for (const name of ['tmpfs', 'lower', 'upper', 'work', 'merged']) mkdirSync(join(dir, name))
     await sh(`mount -t tmpfs tmpfs ${dir}/tmpfs`)
-    t.after(() => sh(`umount -l ${dir}/tmpfs`))
+    cleanup(t, () => sh(`umount -l ${dir}/tmpfs`))
     writeFileSync(join(dir, 'tmpfs/source'), 'on tmpfs')
     const onTmpfs = await easy(t, join(dir, 'tmpfs/source'))
     assert.equal(await sh(`cat ${onTmpfs.mnt}/f`), 'on tmpfs')
@@ -177,7 +177,7 @@ describe('the easy form: { fh, passthrough: fd }', { skip, timeout: 120_000 }, (
       join(dir, 'merged'),
     ])
     if (made.code !== 0) return t.diagnostic(`no overlayfs here: ${made.stderr.trim()}`)
-    t.after(() => sh(`umount -l ${dir}/merged`))
+    cleanup(t, () => sh(`umount -l ${dir}/merged`))
     const onOverlay = await easy(t, join(dir, 'merged/source'))
     assert.equal(await sh(`cat ${onOverlay.mnt}/f`), 'on overlayfs')
     assert.equal(count(onOverlay.session, 'READ'), 0)
@@ -290,8 +290,8 @@ describe('the easy form: { fh, passthrough: fd }', { skip, timeout: 120_000 }, (
     const child = spawn(process.execPath, ['--input-type=module', '-e', server], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
-    t.after(() => sh(`umount -l ${dir}/mnt 2>/dev/null || true`))
-    t.after(() => child.kill('SIGKILL'))
+    cleanup(t, () => sh(`umount -l ${dir}/mnt 2>/dev/null || true`))
+    cleanup(t, () => child.kill('SIGKILL'))
     let output = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
     await settled(() => output.includes('ready'))
@@ -327,7 +327,7 @@ describe('the explicit form: BackingId', { skip, timeout: 60_000 }, () => {
     const path = source(t, 'raw')
     const { session, warnings } = await mounted(t, oneFile(path, (_, fh) => ({ fh })).filesystem)
     const fd = openSync(path, 'r')
-    t.after(() => closeSync(fd))
+    cleanup(t, () => closeSync(fd))
     const first = session.openBacking(fd)
     const raw = first.intoRaw()
     assert.equal(first.closed, true)
@@ -353,7 +353,7 @@ describe('the explicit form: BackingId', { skip, timeout: 60_000 }, () => {
     const { session } = await mounted(t, oneFile(path, (_, fh) => ({ fh })).filesystem)
     const directory = openSync('/', 'r')
     const device = openSync('/dev/null', 'r')
-    t.after(() => [directory, device].forEach((fd) => closeSync(fd)))
+    cleanup(t, () => [directory, device].forEach((fd) => closeSync(fd)))
     assert.throws(() => session.openBacking(directory), { code: /EISDIR|EINVAL/, syscall: 'ioctl' })
     assert.throws(() => session.openBacking(device), { code: 'EINVAL', message: /only regular files/ })
     assert.throws(() => session.openBacking(999_999), { code: 'EBADF' })
@@ -365,7 +365,7 @@ describe('the explicit form: BackingId', { skip, timeout: 60_000 }, () => {
     const path = source(t, '')
     const { session, warnings } = await mounted(t, oneFile(path, (_, fh) => ({ fh })).filesystem)
     const fd = openSync(path, 'r')
-    t.after(() => closeSync(fd))
+    cleanup(t, () => closeSync(fd))
     const backing = session.openBacking(fd)
     await session.unmount()
     assert.equal(backing.closed, true)
@@ -403,7 +403,7 @@ describe('the explicit form: BackingId', { skip, timeout: 60_000 }, () => {
     }))
     const test = await mounted(t, file.filesystem)
     const fd = openSync(path, 'r')
-    t.after(() => closeSync(fd))
+    cleanup(t, () => closeSync(fd))
     holder.backing = test.session.openBacking(fd)
     assert.match((await run('cat', [`${test.mnt}/f`])).stderr, /Input\/output error/)
     assert.match(test.warnings.join(), /FOPEN_KEEP_CACHE/)

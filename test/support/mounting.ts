@@ -56,10 +56,29 @@ export async function sh(script: string, options: Parameters<typeof run>[2] = {}
   return stdout
 }
 
-/** A temporary directory that is removed after the test. */
-export function temporary(t: TestContext, parent = tmpdir()): string {
-  const path = mkdtempSync(join(parent, 'devfuse-test-'))
-  t.after(() => rmSync(path, { recursive: true, force: true }))
+const cleanups = new WeakMap<TestContext, (() => unknown)[]>()
+
+/** Runs `step` after the test, the last one registered first: a mount goes before the directory it lies on. */
+export function cleanup(t: TestContext, step: () => unknown): void {
+  const steps = cleanups.get(t) ?? []
+  if (steps.length === 0) {
+    cleanups.set(t, steps)
+    t.after(async () => {
+      for (let next = steps.pop(); next !== undefined; next = steps.pop()) await next()
+    })
+  }
+  steps.push(step)
+}
+
+/** A temporary directory that is removed after the test. Never call it with a path on a mount of this process. */
+export function temporary(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'devfuse-test-'))
+  cleanup(t, () => {
+    // A sync call on one's own mount would wait for ever: what is still mounted stays, and fails the test.
+    const left = readMountInfo().find(({ mountPoint }) => mountPoint.startsWith(path))
+    if (left !== undefined) throw new Error(`${left.mountPoint} is still mounted after the test`)
+    rmSync(path, { recursive: true, force: true })
+  })
   return path
 }
 
@@ -82,7 +101,7 @@ export async function mounted<Options extends SessionOptions>(
     onWarning: (problem) => warnings.push(problem.message),
     ...options,
   })
-  t.after(() => takeDown(session))
+  cleanup(t, () => takeDown(session))
   return { session, mnt, warnings }
 }
 

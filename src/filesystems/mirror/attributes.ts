@@ -27,11 +27,11 @@ import { AT_EMPTY_PATH, F_DUPFD_CLOEXEC, S_IFREG, UTIME_NOW, UTIME_OMIT } from '
 import type { MirrorInode } from './inode.js'
 import type { OpenFiles } from './open-files.js'
 import { killPrivileges } from './privileges.js'
+import { STAT_MASK } from './tree.js'
 import type { Tree } from './tree.js'
 
 const MODE_BITS = 0o7777
 const TIMES = FATTR_ATIME | FATTR_MTIME
-const LONG_TRUNCATE = 16 * 1024 * 1024
 
 export function attributes(tree: Tree, files: OpenFiles) {
   const { sys } = tree
@@ -42,12 +42,10 @@ export function attributes(tree: Tree, files: OpenFiles) {
     if (file !== undefined) return files.truncate(file, request.size)
     const fd = tree.descriptor(inode)
     if (fd < 0) return fd
-    const result = sys.fstatx(fd, 0xfff, tree.found)
+    const result = sys.fstatx(fd, STAT_MASK, tree.found)
     if (result < 0) return result
     const path = `/proc/self/fd/${fd}`
-    if (tree.found.blocks * 512 < LONG_TRUNCATE || tree.found.size - request.size < LONG_TRUNCATE) {
-      return sys.truncate(path, request.size)
-    }
+    if (!tree.freesMuch(request.size)) return sys.truncate(path, request.size)
     // Path descriptors may be closed to make room while the pool works, so it gets one of its own.
     const own = sys.fcntl(fd, F_DUPFD_CLOEXEC)
     if (own < 0) return sys.truncate(path, request.size)

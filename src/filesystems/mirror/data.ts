@@ -1,5 +1,5 @@
 // Data of open files. What may wait for a disk runs on the addon's threads; with passthrough, READ and WRITE never come here.
-import { EBADF, ENOTTY, FUSE_IOCTL_DIR, FUSE_WRITE_KILL_SUIDGID } from '../../protocol/index.js'
+import { EBADF, EMFILE, ENOTTY, FUSE_IOCTL_DIR, FUSE_WRITE_KILL_SUIDGID } from '../../protocol/index.js'
 import type {
   CopyFileRangeRequest,
   Errno,
@@ -71,7 +71,8 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories) {
       const file = files.table.get(fh)
       if (file === undefined) return EBADF
       if ((file.flags & O_ACCMODE) === O_RDONLY) return
-      const copy = sys.fcntl(file.fd, F_DUPFD_CLOEXEC)
+      let copy = sys.fcntl(file.fd, F_DUPFD_CLOEXEC)
+      if (copy === EMFILE) copy = tree.retry(() => sys.fcntl(file.fd, F_DUPFD_CLOEXEC))
       return nothing(copy < 0 ? copy : await sys.closeAsync(copy))
     },
 

@@ -16,6 +16,7 @@ import {
 import type { Credentials } from '../../syscalls/index.js'
 import type { MirrorInode } from './inode.js'
 import { killPrivileges } from './privileges.js'
+import { STAT_MASK } from './tree.js'
 import type { Tree } from './tree.js'
 
 /** A descriptor of the source file, for every open with the same `flags`. */
@@ -33,9 +34,6 @@ export interface OpenAnswer {
   openFlags: number
   passthrough?: number
 }
-
-/** From so many bytes to free, truncating leaves the loop's thread. */
-const LONG_TRUNCATE = 16 * 1024 * 1024
 
 // O_APPEND and O_DIRECT stay away. Kernel: the offsets of WRITE requests are final, and pwrite(2) would ignore them with
 // O_APPEND; O_DIRECT asks for aligned memory, which a request's payload is not. With passthrough the kernel opens the
@@ -103,9 +101,9 @@ export class OpenFiles {
   /** ftruncate(2), off the loop's thread where it frees much. */
   truncate(file: OpenFile, size: number): number | Promise<number> {
     const { sys, found } = this.#tree
-    const result = sys.fstatx(file.fd, 0xfff, found)
+    const result = sys.fstatx(file.fd, STAT_MASK, found)
     if (result < 0) return result
-    const long = found.blocks * 512 > LONG_TRUNCATE && found.size - size > LONG_TRUNCATE
+    const long = this.#tree.freesMuch(size)
     if ((file.flags & O_ACCMODE) !== O_RDONLY) {
       return long ? sys.ftruncateAsync(file.fd, size) : sys.ftruncate(file.fd, size)
     }
@@ -164,9 +162,7 @@ export class OpenFiles {
     const { inode, fd } = file
     const left = inode.files?.filter((other) => other !== file) ?? []
     inode.files = left.length > 0 ? left : null
-    // The last close of a deleted file frees its blocks.
-    if (inode.orphan) void this.#tree.sys.closeAsync(fd)
-    else this.#tree.sys.close(fd)
+    this.#tree.close(inode, fd)
   }
 }
 

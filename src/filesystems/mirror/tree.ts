@@ -34,6 +34,10 @@ const MAX_DEFAULT_DESCRIPTORS = 4096
 const MIN_DEFAULT_DESCRIPTORS = 16
 /** Deeper chains of directories than any real tree has are a loop, left by renames on the source. */
 const MAX_DEPTH = 100_000
+/** Unit of st_blocks. */
+const BLOCK = 512
+/** From so many bytes on, freeing blocks may take a disk's time. */
+const LONG_FREE = 16 * 1024 * 1024
 
 export class Tree {
   readonly sys: Syscalls
@@ -185,11 +189,6 @@ export class Tree {
     return ESTALE
   }
 
-  /** Size in bytes, from the last successful {@link openVerified}. */
-  get verifiedSize(): number {
-    return this.#seen.size
-  }
-
   /** Gives a known inode a path descriptor before its name goes away. Failing is no error: nobody may need it any more. */
   hold(inode: MirrorInode, dirfd: number, name: string): void {
     if (inode.fd >= 0 || inode.files !== null) return
@@ -209,10 +208,20 @@ export class Tree {
     const { inodes } = inode.device
     if (inodes.get(inode.ino) === inode) inodes.delete(inode.ino)
     const fd = this.descriptors.release(inode)
-    if (fd < 0) return
-    // The last close of a deleted file frees its blocks, which takes a while for a big one.
-    if (inode.orphan) void this.sys.closeAsync(fd)
+    if (fd >= 0) this.close(inode, fd)
+  }
+
+  /** Closes a descriptor of the inode; off the loop's thread where that frees the blocks of a big deleted file. */
+  close(inode: MirrorInode, fd: number): void {
+    const frees = inode.orphan && this.sys.fstatx(fd, STAT_MASK, this.#seen) === 0 ? this.#seen.blocks : 0
+    if (frees * BLOCK > LONG_FREE) void this.sys.closeAsync(fd)
     else this.sys.close(fd)
+  }
+
+  /** Whether setting {@link found} to `size` bytes frees so much that it belongs off the loop's thread. */
+  freesMuch(size: number): boolean {
+    const { found } = this
+    return found.blocks * BLOCK > LONG_FREE && found.size - size > LONG_FREE
   }
 
   /** Gives up every path descriptor; the tree answers no more. */
