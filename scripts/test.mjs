@@ -5,7 +5,7 @@
 //   node scripts/test.mjs --programs [WORD...]   only those
 //
 // With words, only test files whose path contains one of them are run.
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join, sep } from 'node:path'
@@ -13,10 +13,10 @@ import { fileURLToPath } from 'node:url'
 import { readMountInfo, isFuse } from '../dist/device/mountinfo.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const FILE_TIMEOUT_MS = 10 * 60_000
 
 const args = process.argv.slice(2)
 const programs = args.includes('--programs')
+const FILE_TIMEOUT_MS = (programs ? 10 : 4) * 60_000
 const words = args.filter((arg) => arg !== '--programs')
 
 // Outputs of tests that were renamed or removed stay in build/: only those with a source are run.
@@ -57,13 +57,21 @@ function ourProcesses() {
   return pids
 }
 
-function abort({ minor, mountPoint }) {
+function abortConnection({ minor }) {
   const file = `/sys/fs/fuse/connections/${minor}/abort`
+  if (!existsSync(file)) spawnSync('mount', ['-t', 'fusectl', 'fusectl', '/sys/fs/fuse/connections'])
   if (existsSync(file)) writeFileSync(file, '1')
-  return new Promise((resolve) => {
-    spawn('umount', ['-l', mountPoint], { stdio: 'inherit' }).on('close', resolve).on('error', resolve)
-  })
 }
+
+// A process that waits for its own mount cannot be killed, and would keep the runner waiting for it.
+const firstSeen = new Map()
+const watchdog = setInterval(() => {
+  for (const mount of leftMounts()) {
+    const since = firstSeen.get(mount.id) ?? Date.now()
+    firstSeen.set(mount.id, since)
+    if (Date.now() - since > FILE_TIMEOUT_MS + 5000) abortConnection(mount)
+  }
+}, 5000)
 
 async function clearUp() {
   const problems = []
@@ -72,7 +80,8 @@ async function clearUp() {
   }
   for (const mount of leftMounts()) {
     problems.push(`left mounted: ${mount.mountPoint} (${mount.fsType})`)
-    await abort(mount)
+    abortConnection(mount)
+    spawnSync('umount', ['-l', mount.mountPoint])
   }
   for (const { pid, command } of ourProcesses()) {
     problems.push(`left running: process ${pid}: ${command}`)
@@ -103,6 +112,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => r
 const status = await new Promise((resolve) => {
   runner.on('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal]))
 })
+clearInterval(watchdog)
 const problems = await clearUp()
 for (const problem of problems) console.error(problem)
 process.exitCode = status === 0 && problems.length > 0 ? 1 : status
