@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(fileURLToPath(import.meta.resolve('devfuse/package.json')))
 
 const MAX_LINES = 400
+// A list of cases grows longer than code without getting harder to read.
+const MAX_TEST_LINES = 500
 
 interface Import {
   /** Path below src/ without extension, or the name of a package. */
@@ -159,7 +161,7 @@ describe('files', () => {
     const long = handWritten
       .filter((file) => file !== 'src/protocol/operations.ts')
       .map((file) => ({ file, lines: readFileSync(join(root, file), 'utf8').split('\n').length - 1 }))
-      .filter(({ lines }) => lines > MAX_LINES)
+      .filter(({ file, lines }) => lines > (file.startsWith('test/') ? MAX_TEST_LINES : MAX_LINES))
     assert.deepEqual(long, [])
   })
 
