@@ -1,0 +1,150 @@
+// Who owns what is made through the mirror, and when set-id bits go: as natively, for root and for others.
+import { strict as assert } from 'node:assert'
+import { spawnSync } from 'node:child_process'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { syscalls } from 'devfuse/syscalls'
+import type { MirrorOptions } from 'devfuse/mirror'
+import { Mirrored } from './mounted.js'
+
+const modeOf = (path: string) => fs.lstatSync(path).mode & 0o7777
+
+/** Runs a shell command as user and group 1000, with `groups` besides. */
+function as(groups: string, command: string, cwd: string): void {
+  const who = ['--reuid', '1000', '--regid', '1000', groups ? `--groups=${groups}` : '--clear-groups']
+  const { status, stderr } = spawnSync('setpriv', [...who, 'sh', '-ec', command], {
+    cwd,
+    timeout: 20_000,
+    encoding: 'utf8',
+  })
+  assert.equal(status, 0, `${command}: ${stderr}`)
+}
+
+for (const options of [{ passthrough: 'on' }, { passthrough: 'off' }] satisfies MirrorOptions[]) {
+  const label = `passthrough ${options.passthrough}`
+  let mirrored: Mirrored
+  let src: string
+  let mnt: string
+
+  before(async () => {
+    mirrored = await Mirrored.start(options)
+    ;({ src, mnt } = mirrored)
+    fs.mkdirSync(join(src, 'open'))
+    fs.chmodSync(join(src, 'open'), 0o777)
+  })
+  after(() => mirrored.stop())
+
+  test(`${label}: new files of every type belong to the caller`, () => {
+    as(
+      '',
+      'umask 027; echo x > file; mkdir dir; ln -s nowhere link; mkfifo fifo; mkdir -m 1777 sticky',
+      join(mnt, 'open'),
+    )
+    for (const name of ['file', 'dir', 'link', 'fifo', 'sticky']) {
+      const { uid, gid } = fs.lstatSync(join(src, 'open', name))
+      assert.deepEqual([name, uid, gid], [name, 1000, 1000])
+    }
+    assert.equal(modeOf(join(src, 'open/file')), 0o640)
+    assert.equal(modeOf(join(src, 'open/dir')), 0o750)
+    assert.equal(modeOf(join(src, 'open/fifo')), 0o640)
+    assert.equal(modeOf(join(src, 'open/sticky')), 0o1777)
+  })
+
+  test(`${label}: in a set-gid directory the group comes from the directory, and set-gid only for its members`, () => {
+    fs.mkdirSync(join(mnt, 'shared'))
+    fs.chownSync(join(mnt, 'shared'), 1000, 2000)
+    fs.chmodSync(join(mnt, 'shared'), 0o2775)
+    const make = (name: string) =>
+      `umask 0; mkdir ${name}; cp /bin/true ${name}-file; chmod 2775 ${name}-file`
+    as('', make('stranger'), join(mnt, 'shared'))
+    as('2000', make('member'), join(mnt, 'shared'))
+    for (const [name, bits] of [
+      ['stranger', 0o775],
+      ['member', 0o2775],
+    ] as const) {
+      assert.equal(fs.statSync(join(src, 'shared', name)).gid, 2000)
+      assert.equal(modeOf(join(src, 'shared', name)) & 0o2000, 0o2000)
+      assert.equal(fs.statSync(join(src, 'shared', `${name}-file`)).gid, 2000)
+      assert.equal(modeOf(join(src, 'shared', `${name}-file`)), bits)
+    }
+  })
+
+  test(`${label}: a supplementary group may create where only the group may`, () => {
+    fs.mkdirSync(join(mnt, 'group'))
+    fs.chownSync(join(mnt, 'group'), 0, 3000)
+    fs.chmodSync(join(mnt, 'group'), 0o770)
+    as('3000', 'echo x > made; mkdir made-dir', join(mnt, 'group'))
+    assert.deepEqual(
+      [fs.statSync(join(src, 'group/made')).uid, fs.statSync(join(src, 'group/made')).gid],
+      [1000, 1000],
+    )
+  })
+
+  test(`${label}: a default ACL takes the place of the umask`, () => {
+    fs.mkdirSync(join(mnt, 'acl'))
+    fs.chmodSync(join(mnt, 'acl'), 0o777)
+    // Version 2, then {tag, permissions, id}: user::rwx, user:1234:rwx, group::rwx, mask::rwx, other::---
+    const entries = [
+      [1, 7, -1],
+      [2, 7, 1234],
+      [4, 7, -1],
+      [16, 7, -1],
+      [32, 0, -1],
+    ]
+    const acl = Buffer.alloc(4 + entries.length * 8)
+    acl.writeUInt32LE(2, 0)
+    entries.forEach(([tag = 0, permissions = 0, id = 0], index) => {
+      acl.writeUInt16LE(tag, 4 + index * 8)
+      acl.writeUInt16LE(permissions, 6 + index * 8)
+      acl.writeInt32LE(id, 8 + index * 8)
+    })
+    assert.equal(syscalls.setxattr(join(mnt, 'acl'), 'system.posix_acl_default', acl), 0)
+    as('', 'umask 077; echo x > file', join(mnt, 'acl'))
+    assert.equal(modeOf(join(src, 'acl/file')), 0o660)
+    assert.equal(syscalls.getxattr(join(src, 'acl/file'), 'system.posix_acl_access', null), acl.length)
+  })
+
+  const changes: Record<string, string> = {
+    'a write': 'printf y 1<> F',
+    'a truncate': 'truncate -s 10 F',
+    'an open with O_TRUNC': ': > F',
+    'an append': 'echo more >> F',
+    fallocate: 'fallocate -l 9000 F',
+    'a hole': 'fallocate --punch-hole -o 0 -l 4096 F',
+  }
+  for (const [what, command] of Object.entries(changes)) {
+    test(`${label}: ${what} by another user clears the set-id bits, by root it does not`, () => {
+      const path = join(mnt, 'set-id')
+      for (const mode of [0o6777, 0o6766, 0o6676, 0o6666]) {
+        fs.writeFileSync(path, 'x'.repeat(10_000))
+        fs.chmodSync(path, mode)
+        const line = command.replaceAll('F', path)
+        const { status, stderr } = spawnSync('sh', ['-ec', line], { timeout: 20_000, encoding: 'utf8' })
+        assert.equal(status, 0, stderr)
+        assert.equal(modeOf(path), mode, `root, ${mode.toString(8)}`)
+        as('', line, mnt)
+        for (const root of [src, mnt]) {
+          assert.equal(modeOf(join(root, 'set-id')), mode & 0o777, `user, ${mode.toString(8)}`)
+        }
+        fs.unlinkSync(path)
+      }
+    })
+  }
+
+  test(`${label}: a chown clears the set-id bits of an executable`, () => {
+    fs.writeFileSync(join(mnt, 'chowned'), '')
+    fs.chmodSync(join(mnt, 'chowned'), 0o6777)
+    fs.chownSync(join(mnt, 'chowned'), 1000, 1000)
+    assert.equal(modeOf(join(mnt, 'chowned')), 0o777)
+  })
+
+  test(`${label}: others are kept from what the modes deny, and from trusted attributes`, () => {
+    fs.writeFileSync(join(mnt, 'secret'), 'secret')
+    fs.chmodSync(join(mnt, 'secret'), 0o600)
+    assert.throws(() => as('', 'cat secret', mnt))
+    assert.throws(() => as('', 'rm -f secret', mnt))
+    fs.chmodSync(join(mnt, 'open/file'), 0o666)
+    assert.throws(() => as('', 'chmod 777 ../secret', join(mnt, 'open')))
+  })
+}

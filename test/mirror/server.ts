@@ -1,0 +1,20 @@
+// Serves one mirror for the tests, as a process of its own: SRC MNT OPTIONS(JSON). Says `ready`, answers `known` lines on
+// standard input with counts, and unmounts at its end.
+import { createInterface } from 'node:readline'
+import { mount } from 'devfuse'
+import { mirror } from 'devfuse/mirror'
+
+const [source = '', mountPoint = '', options = '{}'] = process.argv.slice(2)
+const warnings: string[] = []
+const filesystem = mirror(source, {
+  ...JSON.parse(options),
+  onWarning: ({ message }) => void warnings.push(message),
+})
+const session = await mount(mountPoint, filesystem, filesystem.mountOptions)
+console.log('ready')
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line !== 'known') continue
+  const { operations, passthrough } = session.stats()
+  console.log(JSON.stringify({ ...filesystem.known, operations, passthrough, warnings }))
+}
+await session.unmount({ lazy: true })
