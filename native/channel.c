@@ -9,6 +9,8 @@
 // How long a turn may go on without looking at the rest of the loop.
 #define TURN_NS 1000000u
 #define SPINS_PER_LOOK 8
+#define UNASKED_BATCHES 8
+#define DRAINS_TO_GROW 8
 
 #if defined(__x86_64__)
 #define RELAX() __builtin_ia32_pause()
@@ -57,6 +59,8 @@ static uint32_t fill(struct channel *channel, uint32_t most, int *end) {
   return count;
 }
 
+void channel_clock(struct channel *channel) { channel->stats[STAT_NOW] = (double)clock_ns() / 1e6; }
+
 // Busy poll: one message or none.
 static uint32_t look_on(struct channel *channel, int *end) {
   uint64_t start = clock_ns(), now = start;
@@ -91,6 +95,13 @@ static uint32_t look_on(struct channel *channel, int *end) {
   return count;
 }
 
+// JS says which slots it needs no more by complementing their entries: cheaper than a call for each.
+static void take_back(struct channel *channel, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++)
+    if (channel->slots[i] < 0)
+      channel_release(channel, (uint32_t)~channel->slots[i]);
+}
+
 static void finish(struct channel *channel, int error) {
   channel_stop(channel);
   channel->on_end(channel, error);
@@ -109,26 +120,42 @@ static bool must_yield(struct channel *channel, uint64_t *looked_at) {
   return loop_ready(channel->loop);
 }
 
+// Messages that keep waiting while we answer mean a queue: fewer entries into JS are worth a longer drain. A single
+// client that is quick to ask again must not cost a second read each time, so it takes a row of full drains to grow.
+static void adapt_batch(struct channel *channel, uint32_t count) {
+  if (count < channel->batch_most) {
+    channel->full_drains = 0;
+    if (count <= channel->batch_most / 2 && channel->batch_most > 1)
+      channel->batch_most /= 2;
+  } else if (++channel->full_drains >= DRAINS_TO_GROW && channel->batch_most < channel->slot_count) {
+    channel->full_drains = 0;
+    channel->batch_most *= 2;
+  }
+}
+
 static void read_on(struct channel *channel) {
   uint64_t looked_at = clock_ns();
   spin_woken(&channel->spin, looked_at);
   for (bool after_batch = false; channel->started; after_batch = true) {
     int end = 1;
     uint32_t count = fill(channel, channel->batch_most, &end);
-    // A message that waited while we answered means a queue: fewer entries into JS are worth a longer drain.
-    if (count > 0 && after_batch && channel->batch_most < channel->slot_count)
-      channel->batch_most *= 2;
-    else if (count == 0 && channel->batch_most > 1)
-      channel->batch_most /= 2;
+    if (after_batch)
+      channel->found_again = count > 0;
+    adapt_batch(channel, count);
     if (count == 0 && end == 1 && channel->free_count > 0)
       count = look_on(channel, &end);
     if (count > 0) {
       channel->stats[STAT_BATCHES]++;
+      channel_clock(channel);
       channel->on_batch(channel, count);
+      take_back(channel, count);
     }
     if (end != 1 && channel->started)
       finish(channel, end);
     if (count == 0 || !channel->started)
+      return;
+    // Whoever shares the only CPU with us could not ask again while we answered: mostly leave the look to epoll.
+    if (channel->spin.alone && !channel->found_again && ++channel->unasked % UNASKED_BATCHES != 0)
       return;
     if (must_yield(channel, &looked_at)) {
       spin_interrupted(&channel->spin);

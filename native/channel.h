@@ -25,6 +25,7 @@ enum channel_stat {
   STAT_READS_IN_PLACE,
   STAT_READS_BY_POOL,
   STAT_SLOT_WAITS,
+  STAT_NOW,
   STAT_COUNT,
 };
 
@@ -39,6 +40,9 @@ struct channel {
   uint32_t free_count;
   bool *taken;
   uint32_t batch_most; // grows while messages queue up
+  uint32_t full_drains; // in a row
+  uint32_t unasked;    // batches after which we did not look again
+  bool found_again;    // the last look after a batch found a message
   bool started;        // between start and stop
   bool in_turn;        // on the stack
   bool starved;        // no slot was free
@@ -57,6 +61,8 @@ struct channel {
 int channel_init(struct channel *channel);
 int channel_start(struct channel *channel);
 int channel_release(struct channel *channel, uint32_t slot);
+// Sets STAT_NOW.
+void channel_clock(struct channel *channel);
 void channel_stop(struct channel *channel);
 // One turn of the loop: `status` and `poll` as libuv gave them.
 void channel_turn(struct channel *channel, int status);

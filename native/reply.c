@@ -32,6 +32,7 @@ static int write_parts(int fd, const struct iovec *parts, int count, size_t tota
 
 static int counted(struct channel *channel, int result) {
   channel->stats[result == 0 ? STAT_REPLIES : STAT_REPLY_ERRORS]++;
+  channel_clock(channel);
   return result;
 }
 

@@ -55,6 +55,7 @@ static void reply_job_done(struct job *job) {
   struct addon *addon = object->addon;
   uint32_t count;
   object->channel.stats[job->result == 0 ? STAT_REPLIES : STAT_REPLY_ERRORS]++;
+  channel_clock(&object->channel);
   napi_resolve_deferred(addon->env, self->promise, int_value(addon->env, (int)job->result));
   napi_reference_unref(addon->env, object->self, &count);
   addon_job_done(addon);

@@ -93,6 +93,8 @@ export const CHANNEL_STATS = [
   'readsByPool',
   /** Times that no slot was free, so that reading stopped until one was released. */
   'slotWaits',
+  /** Not a counter: CLOCK_MONOTONIC in milliseconds, when the last batch was read or the last message written. */
+  'now',
 ] as const
 
 /**
@@ -102,7 +104,10 @@ export const CHANNEL_STATS = [
 export interface NativeChannel {
   /** The descriptor; -1 once closed. */
   readonly fd: number
-  /** After `onBatch(count)`: the slot of messages 0..count-1. */
+  /**
+   * After `onBatch(count)`: the slot of messages 0..count-1. An entry that `onBatch` replaces by its complement (`~slot`)
+   * is released when it returns, which is cheaper than `release`.
+   */
   readonly slots: Int32Array
   /** After `onBatch(count)`: the bytes read of messages 0..count-1. */
   readonly lengths: Int32Array

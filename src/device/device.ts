@@ -6,6 +6,9 @@ import { IN_HEADER_SIZE, OUT_HEADER_SIZE, outHeader } from '../protocol/index.js
 import type { RequestReceiver, Transport, TransportStats } from './transport.js'
 
 const SLOT_COUNT = 16
+// All but the last one, which is a clock.
+const COUNTERS = CHANNEL_STATS.slice(0, -1)
+const NOW = CHANNEL_STATS.indexOf('now')
 
 // Kernel: read(2) on /dev/fuse fails with EINVAL unless the buffer holds FUSE_MIN_READ_BUFFER (8192) bytes
 // and header + fuse_write_in (80 bytes) + max_write. The rest leaves room for extensions and long names.
@@ -15,13 +18,13 @@ export class DeviceTransport implements Transport {
   readonly name = 'device'
   readonly memory: Buffer
   readonly view: DataView
-  batchTime = 0
   readonly #channel: NativeChannel
   readonly #slotSize: number
   readonly #head = Buffer.alloc(OUT_HEADER_SIZE)
   readonly #headView: DataView
   #receiver: RequestReceiver | undefined
   #held = 0
+  readonly #counters: Float64Array
   #closed = false
   #lastBytes: Uint8Array | undefined
   #lastView: DataView | undefined
@@ -41,10 +44,15 @@ export class DeviceTransport implements Transport {
       (count) => this.#batch(count),
       (errno) => this.#receiver?.ended(errno),
     )
+    this.#counters = this.#channel.stats
   }
 
   get fd(): number {
     return this.#closed ? -1 : this.#channel.fd
+  }
+
+  get now(): number {
+    return this.#counters[NOW]
   }
 
   get scarce(): boolean {
@@ -102,7 +110,7 @@ export class DeviceTransport implements Transport {
 
   stats(): TransportStats {
     const counters = this.#channel.stats
-    return Object.fromEntries(CHANNEL_STATS.map((name, index) => [name, counters[index] ?? 0]))
+    return Object.fromEntries(COUNTERS.map((name, index) => [name, counters[index] ?? 0]))
   }
 
   close(): void {
@@ -112,13 +120,13 @@ export class DeviceTransport implements Transport {
   }
 
   #batch(count: number): void {
-    this.batchTime = performance.now()
     const { slots, lengths } = this.#channel
-    this.#held += count
+    const receiver = this.#receiver as RequestReceiver
     for (let i = 0; i < count; i++) {
       const slot = slots[i]
       const header = slot * this.#slotSize
-      this.#receiver?.receive(slot, header, header + IN_HEADER_SIZE, -1, header + lengths[i])
+      if (receiver.receive(slot, header, header + IN_HEADER_SIZE, -1, header + lengths[i])) this.#held++
+      else slots[i] = ~slot
     }
   }
 

@@ -26,7 +26,6 @@ export class FakeKernel implements Transport {
   readonly fd = -1
   readonly memory = Buffer.alloc(SLOT_SIZE * SLOT_COUNT)
   readonly view = new DataView(this.memory.buffer, this.memory.byteOffset, this.memory.byteLength)
-  batchTime = 0
   /** Raw messages that answered no request: notifications, and replies nobody waits for. */
   readonly strays: Buffer[] = []
   readonly #free = Array.from({ length: SLOT_COUNT }, (_, slot) => slot)
@@ -35,6 +34,10 @@ export class FakeKernel implements Transport {
   #unique = 2
   #requests = 0
   #closed = false
+
+  get now(): number {
+    return performance.now()
+  }
 
   get scarce(): boolean {
     return this.#free.length < 3
@@ -80,10 +83,10 @@ export class FakeKernel implements Transport {
     const slot = this.#free.pop()
     if (slot === undefined) throw new Error('every slot is taken: the session does not give them back')
     this.#requests++
-    this.batchTime = performance.now()
     const header = slot * SLOT_SIZE
     this.memory.set(message, header)
-    this.#receiver?.receive(slot, header, header + IN_HEADER_SIZE, -1, header + message.byteLength)
+    const kept = this.#receiver?.receive(slot, header, header + IN_HEADER_SIZE, -1, header + message.byteLength)
+    if (kept !== true) this.release(slot)
   }
 
   /** The caller of request `unique` is gone: its reply will be refused with ENOENT. */

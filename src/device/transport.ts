@@ -5,10 +5,10 @@
 export interface RequestReceiver {
   /**
    * One request lies in slot `slot`: its parts are at absolute offsets of {@link Transport.memory}.
-   * `payload` is -1 when it directly follows the operation struct. The slot belongs to the receiver
-   * until it calls {@link Transport.release}. Never throws.
+   * `payload` is -1 when it directly follows the operation struct. Returns whether the receiver keeps the
+   * slot until it calls {@link Transport.release}. Never throws.
    */
-  receive(slot: number, header: number, op: number, payload: number, end: number): void
+  receive(slot: number, header: number, op: number, payload: number, end: number): boolean
   /** The connection is over: -ENODEV after an unmount or abort, another -errno otherwise. Called once. */
   ended(errno: number): void
 }
@@ -24,8 +24,8 @@ export interface Transport {
   readonly view: DataView
   /** The descriptor of the connection for its ioctls, -1 once closed or where there is none. */
   readonly fd: number
-  /** When the current batch was read, in milliseconds of `performance.now()`. */
-  readonly batchTime: number
+  /** When the current batch was read or the last reply written, in milliseconds of CLOCK_MONOTONIC. */
+  readonly now: number
   /** True while so few slots are free that a receiver should not keep one across an await. */
   readonly scarce: boolean
   /** Starts delivering requests. */

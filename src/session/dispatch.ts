@@ -100,40 +100,33 @@ export class Dispatcher implements RequestReceiver {
     }
   }
 
-  receive(slot: number, header: number, op: number, payload: number, end: number): void {
+  receive(slot: number, header: number, op: number, payload: number, end: number): boolean {
     const { view, memory } = this.#transport
     const opcode = view.getUint32(header + 4, true)
     const decoder = decoders[opcode]
     const info = operations[opcode]
     if (decoder === undefined || info === undefined) {
-      this.#transport.release(slot)
       this.#refuse(view, header, ENOSYS)
-      return
+      return false
     }
     const at = payload < 0 ? op + decoder.size(this.#context) : payload
     const request = decoder.decode(memory, view, header, op, at, end, this.#context)
     if (typeof request !== 'object') {
-      this.#transport.release(slot)
       this.#refuse(view, header, request === OVERFLOW ? EOVERFLOW : request === ILLEGAL_NAME ? EILSEQ : EIO)
-      return
-    }
-    if (info.payload !== undefined) {
-      const { byteLength } = (request as unknown as Record<string, Buffer>)[info.payload]
-      this.counters.brought(opcode, byteLength)
+      return false
     }
     if (info.payload === undefined) {
-      this.#transport.release(slot)
       this.#call(request, info, -1)
-    } else if (this.#transport.scarce) {
-      // A request that keeps its slot while its handler waits must not keep the last one: what ends the wait may
-      // be another request.
-      const fields = request as unknown as Record<string, Buffer>
-      fields[info.payload] = Buffer.from(fields[info.payload])
-      this.#transport.release(slot)
-      this.#call(request, info, -1)
-    } else {
-      this.#call(request, info, slot)
+      return false
     }
+    const fields = request as unknown as Record<string, Buffer>
+    this.counters.brought(opcode, fields[info.payload].byteLength)
+    if (!this.#transport.scarce) return this.#call(request, info, slot)
+    // A request that keeps its slot while its handler waits must not keep the last one: what ends the wait may
+    // be another request.
+    fields[info.payload] = Buffer.from(fields[info.payload])
+    this.#call(request, info, -1)
+    return false
   }
 
   ended(errno: number): void {
@@ -155,39 +148,41 @@ export class Dispatcher implements RequestReceiver {
     }
   }
 
-  #call(request: AnyRequest, info: OperationInfo, slot: number): void {
-    const since = this.#transport.batchTime
+  /** Returns whether slot `slot` stays taken until the handler has settled; -1 says that there is none to keep. */
+  #call(request: AnyRequest, info: OperationInfo, slot: number): boolean {
+    const since = this.#transport.now
     const handler = this.#handlers[info.opcode]
-    if (handler === undefined || info.reply === 'session' || info.reply === 'none') {
-      if (slot >= 0) this.#transport.release(slot)
-      if (info.reply === 'session' || info.reply === 'none') this.#own(request, info, handler)
-      else this.#answer(request, info, info.absent, since, false)
-      return
+    if (info.reply === 'session' || info.reply === 'none') {
+      this.#own(request, info, handler)
+      return false
+    }
+    if (handler === undefined) {
+      this.#answer(request, info, info.absent, since, false)
+      return false
     }
     let result: unknown
     try {
       result = handler.call(this.#filesystem, request)
     } catch (error) {
-      if (slot >= 0) this.#transport.release(slot)
       this.#fail(request, info, error, since)
-      return
+      return false
     }
-    if (isPromise(result)) {
-      this.interrupts.add(request)
-      result.then(
-        (value) => {
-          if (slot >= 0) this.#transport.release(slot)
-          this.#answer(request, info, value, since, true)
-        },
-        (error: unknown) => {
-          if (slot >= 0) this.#transport.release(slot)
-          this.#fail(request, info, error, since)
-        },
-      )
-      return
+    if (!isPromise(result)) {
+      this.#answer(request, info, result, since, true)
+      return false
     }
-    this.#answer(request, info, result, since, true)
-    if (slot >= 0) this.#transport.release(slot)
+    this.interrupts.add(request)
+    result.then(
+      (value) => {
+        if (slot >= 0) this.#transport.release(slot)
+        this.#answer(request, info, value, since, true)
+      },
+      (error: unknown) => {
+        if (slot >= 0) this.#transport.release(slot)
+        this.#fail(request, info, error, since)
+      },
+    )
+    return slot >= 0
   }
 
   #answer(request: AnyRequest, info: OperationInfo, value: unknown, since: number, handled: boolean): void {
@@ -253,11 +248,11 @@ export class Dispatcher implements RequestReceiver {
         this.interrupts.interrupt((request as unknown as InterruptRequest).interrupted)
         return
       case DESTROY:
-        this.#replies.error(request, info, 0, this.#transport.batchTime)
+        this.#replies.error(request, info, 0, this.#transport.now)
         return
       default:
         // NOTIFY_REPLY takes no answer; CUSE_INIT and the DAX mappings never come through this device.
-        if (info.reply !== 'none') this.#replies.error(request, info, ENOSYS, this.#transport.batchTime)
+        if (info.reply !== 'none') this.#replies.error(request, info, ENOSYS, this.#transport.now)
     }
   }
 

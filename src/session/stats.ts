@@ -56,15 +56,15 @@ export class Counters {
   readonly #bytesOut = new Float64Array(OPCODES)
   readonly #latency: (Histogram | undefined)[] = Array.from({ length: OPCODES })
 
-  /** One answer: `since` is `performance.now()` at the time the request was read. */
-  answered(opcode: number, since: number, error: number, bytesOut: number): void {
+  /** One answer; the times of request and answer are in milliseconds of the same clock. */
+  answered(opcode: number, since: number, now: number, error: number, bytesOut: number): void {
     if (opcode >= OPCODES) return
     this.#count[opcode]++
     if (error < 0) this.#errors[opcode]++
     this.#bytesOut[opcode] += bytesOut
     let histogram = this.#latency[opcode]
     if (histogram === undefined) this.#latency[opcode] = histogram = new Histogram()
-    histogram.record((performance.now() - since) * 1000)
+    histogram.record((now - since) * 1000)
   }
 
   /** A request without an answer (FORGET, INTERRUPT). */
