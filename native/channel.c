@@ -121,13 +121,14 @@ static bool must_yield(struct channel *channel, uint64_t *looked_at) {
 }
 
 // Messages that keep waiting while we answer mean a queue: fewer entries into JS are worth a longer drain. A single
-// client that is quick to ask again must not cost a second read each time, so it takes a row of full drains to grow.
+// client that is quick to ask again must not cost a second read each time, so it takes a row of messages to begin with.
 static void adapt_batch(struct channel *channel, uint32_t count) {
   if (count < channel->batch_most) {
     channel->full_drains = 0;
     if (count <= channel->batch_most / 2 && channel->batch_most > 1)
       channel->batch_most /= 2;
-  } else if (++channel->full_drains >= DRAINS_TO_GROW && channel->batch_most < channel->slot_count) {
+  } else if ((channel->batch_most > 1 || ++channel->full_drains >= DRAINS_TO_GROW) &&
+             channel->batch_most < channel->slot_count) {
     channel->full_drains = 0;
     channel->batch_most *= 2;
   }
