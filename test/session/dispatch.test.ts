@@ -82,7 +82,7 @@ describe('answers', () => {
       lookup: () => undefined as never,
       getattr: () => 5 as never,
       read: () => 'text' as never,
-      write: () => 1.5 as never,
+      write: () => 1.5,
       statfs: () => -100_000 as never,
     })
     for (const [name, fields] of [
@@ -140,7 +140,7 @@ describe('answers', () => {
 describe('ENOSYS where it is sticky', () => {
   it('is reported once, and replaced once the operation has worked', async () => {
     let answer: typeof ENOSYS | 'value' = ENOSYS
-    const { kernel, warnings } = await serve({ getxattr: () => answer as string })
+    const { kernel, warnings } = await serve({ getxattr: () => answer })
     assert.equal((await kernel.request('getxattr', { size: 9, name: 'a' })).error, ENOSYS)
     answer = 'value'
     assert.equal((await kernel.request('getxattr', { size: 9, name: 'a' })).error, 0)
