@@ -18,7 +18,7 @@ export interface Held {
 async function held(): Promise<Held> {
   // Idle threads of the addon's pool end by themselves.
   await sleep(11_000)
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < 10; i++) {
     globalThis.gc?.()
     await sleep(50)
   }
@@ -33,9 +33,10 @@ async function held(): Promise<Held> {
 async function remount(times: number): Promise<void> {
   for (let i = 0; i < times; i++) {
     const session = await mountMirror(source, mountPoint, { control: true })
-    const script =
+    // The shell changes the directory: spawn() would block this thread in a chdir that only this thread can answer.
+    const use =
       'find . -type f -size -2 -exec cat {} + > /dev/null && echo x > scratch && sync scratch && rm scratch'
-    await promisify(execFile)('sh', ['-c', script], { cwd: mountPoint, timeout: 20_000 })
+    await promisify(execFile)('sh', ['-c', `cd "$0" && ${use}`, mountPoint], { timeout: 20_000 })
     await session.unmount()
     await session.closed
   }
