@@ -38,9 +38,8 @@ export class Listing {
   seek(index: number): number {
     if (index === 0) {
       const result = this.#sys.lseek(this.#fd, 0, SEEK_SET)
-      if (result < 0) return result
-      this.#first = this.#count = this.#known = 0
-      return this.#fill(0)
+      // What is known of the rest stays: positions from before a rewind are still asked for.
+      return result < 0 ? result : this.#fill(0)
     }
     const end = this.#first + this.#count
     if (index >= this.#first && index < end) return 1

@@ -1,0 +1,232 @@
+// The mirror's handlers called directly, without a mount: identity, lookup counts, names that are refused, what may wait.
+import { strict as assert } from 'node:assert'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, test } from 'node:test'
+import { EINVAL, ENOENT, ESTALE, OptionError } from 'devfuse'
+import { mirror } from 'devfuse/mirror'
+import type { MirrorFilesystem, MirrorOptions } from 'devfuse/mirror'
+import * as sys from 'devfuse/syscalls'
+import { temporary } from './mounted.js'
+
+type Fields = Record<string, unknown>
+type Answer = Record<string, unknown> & { nodeid: number; fh: number; attr: Record<string, unknown> }
+
+let dir: string
+let filesystem: MirrorFilesystem
+
+beforeEach(() => {
+  dir = temporary()
+  filesystem = mirror(dir)
+})
+afterEach(() => {
+  filesystem.dispose()
+  fs.rmSync(dir, { recursive: true })
+})
+
+/** Calls a handler with the fields of a request by root. */
+function ask(name: string, fields: Fields): unknown {
+  const handler = Reflect.get(filesystem, name) as (request: Fields) => unknown
+  return handler.call(filesystem, {
+    unique: 2,
+    nodeid: 1,
+    uid: 0,
+    gid: 0,
+    pid: 1,
+    umask: 0o022,
+    flags: 0,
+    ...fields,
+  })
+}
+
+/** The same, for an answer that must not be an errno. */
+function get(name: string, fields: Fields): Answer {
+  const answer = ask(name, fields)
+  assert.equal(typeof answer, 'object', `${name}: ${String(answer)}`)
+  return answer as Answer
+}
+
+const file = (name: string, text = ''): void => fs.writeFileSync(join(dir, name), text)
+
+test('a lookup answers nodeid, attributes and times to live; one file has one nodeid', () => {
+  file('a', 'abc')
+  fs.linkSync(join(dir, 'a'), join(dir, 'b'))
+  const a = get('lookup', { name: 'a' })
+  assert.equal(a.attr['size'], 3)
+  assert.deepEqual([a['entryValid'], a['attrValid']], [1, 1])
+  assert.equal(get('lookup', { name: 'b' }).nodeid, a.nodeid)
+  assert.equal(ask('lookup', { name: 'none' }), ENOENT)
+  assert.equal(ask('lookup', { nodeid: 999, name: 'a' }), ESTALE)
+})
+
+test('a file is forgotten when its lookups are given back, and its nodeid never comes again', () => {
+  file('a')
+  const { nodeid } = get('lookup', { name: 'a' })
+  get('lookup', { name: 'a' })
+  assert.equal(filesystem.known.inodes, 2)
+  ask('forget', { nodeid, nlookup: 1 })
+  assert.equal(get('getattr', { nodeid }).attr['size'], 0)
+  ask('forget', { nodeid, nlookup: 1 })
+  assert.equal(ask('getattr', { nodeid }), ESTALE)
+  assert.notEqual(get('lookup', { name: 'a' }).nodeid, nodeid)
+})
+
+test('names that are no single component are refused', () => {
+  fs.mkdirSync(join(dir, 'd'))
+  const { nodeid } = get('lookup', { name: 'd' })
+  for (const name of ['', '../etc', 'a/b', '/', '/etc/passwd']) {
+    assert.equal(ask('lookup', { nodeid, name }), EINVAL, name)
+  }
+  for (const name of ['', '.', '..', 'a/b']) {
+    assert.equal(ask('mkdir', { nodeid, name, mode: 0o755 }), EINVAL, name)
+    assert.equal(ask('unlink', { nodeid, name }), EINVAL, name)
+    assert.equal(ask('rmdir', { nodeid, name }), EINVAL, name)
+    assert.equal(ask('create', { nodeid, name, mode: 0o644 }), EINVAL, name)
+    assert.equal(ask('rename', { nodeid, name: 'x', newdir: 1, newname: name }), EINVAL, name)
+    assert.equal(ask('link', { nodeid: 1, oldnodeid: nodeid, newname: name }), EINVAL, name)
+  }
+})
+
+test('`..` of the root is the root, however deep the source lies', () => {
+  assert.equal(get('lookup', { name: '..' }).nodeid, 1)
+  assert.equal(get('lookup', { name: '.' }).nodeid, 1)
+  fs.mkdirSync(join(dir, 'd/e'), { recursive: true })
+  const d = get('lookup', { name: 'd' })
+  const e = get('lookup', { nodeid: d.nodeid, name: 'e' })
+  assert.equal(get('lookup', { nodeid: e.nodeid, name: '..' }).nodeid, d.nodeid)
+})
+
+test('a file replaced behind the mirror is another file: ESTALE for the old, a new nodeid for the new', () => {
+  file('a', 'old')
+  const old = get('lookup', { name: 'a' })
+  file('b', 'newer')
+  fs.renameSync(join(dir, 'b'), join(dir, 'a'))
+  assert.equal(ask('open', { nodeid: old.nodeid, flags: sys.O_RDONLY }), ESTALE)
+  assert.equal(ask('getattr', { nodeid: old.nodeid }), ESTALE)
+  const now = get('lookup', { name: 'a' })
+  assert.notEqual(now.nodeid, old.nodeid)
+  assert.equal(now.attr['size'], 5)
+})
+
+test('a name that became a FIFO or a symlink does not make an open wait or leave', () => {
+  file('a')
+  file('b')
+  const a = get('lookup', { name: 'a' })
+  const b = get('lookup', { name: 'b' })
+  for (const name of ['a', 'b']) fs.unlinkSync(join(dir, name))
+  assert.equal(sys.syscalls.mknodat(sys.AT_FDCWD, join(dir, 'a'), sys.S_IFIFO | 0o600, 0), 0)
+  fs.symlinkSync('/etc/passwd', join(dir, 'b'))
+  for (const { nodeid } of [a, b]) {
+    for (const flags of [sys.O_RDONLY, sys.O_WRONLY]) assert.equal(ask('open', { nodeid, flags }), ESTALE)
+  }
+})
+
+test('opens of one inode share a descriptor, which the last release closes', () => {
+  file('a', 'text')
+  const { nodeid } = get('lookup', { name: 'a' })
+  const one = get('open', { nodeid, flags: sys.O_RDWR })
+  const two = get('open', { nodeid, flags: sys.O_RDWR | sys.O_APPEND })
+  assert.notEqual(one.fh, two.fh)
+  assert.equal(one['passthrough'], two['passthrough'])
+  const fd = one['passthrough'] as number
+  assert.deepEqual(get('read', { nodeid, fh: two.fh, offset: 1, size: 9 }), { fd, offset: 1, size: 9 })
+  assert.equal(get('getattr', { nodeid })['attrValid'], 0)
+  ask('release', { nodeid, fh: one.fh })
+  assert.equal(fs.fstatSync(fd).size, 4)
+  ask('release', { nodeid, fh: two.fh })
+  assert.throws(() => fs.fstatSync(fd), { code: 'EBADF' })
+  assert.equal(get('getattr', { nodeid })['attrValid'], 1)
+})
+
+test('what may wait for a disk is answered by a promise', async () => {
+  const { nodeid, fh } = get('create', { name: 'a', flags: sys.O_RDWR, mode: 0o644 })
+  const waits: [string, Fields, unknown][] = [
+    ['write', { data: Buffer.from('hello'), offset: 0, writeFlags: 0 }, 5],
+    ['fsync', { fdatasync: false }, undefined],
+    ['fsync', { fdatasync: true }, undefined],
+    ['fallocate', { offset: 0, length: 100, mode: 0 }, undefined],
+    ['copyFileRange', { fhIn: fh, offIn: 0, fhOut: fh, offOut: 50, len: 5 }, 5],
+    ['flush', {}, undefined],
+    ['syncfs', {}, undefined],
+  ]
+  for (const [name, fields, expected] of waits) {
+    const answer = ask(name, { nodeid, fh, ...fields })
+    assert.ok(answer instanceof Promise, name)
+    assert.equal(await answer, expected, name)
+  }
+  assert.equal(fs.readFileSync(join(dir, 'a'), 'latin1').slice(50, 55), 'hello')
+  ask('release', { nodeid, fh })
+})
+
+test('a big truncate leaves the thread, a small one does not', async () => {
+  const { nodeid, fh } = get('create', { name: 'a', flags: sys.O_RDWR, mode: 0o644 })
+  await (ask('fallocate', { nodeid, fh, offset: 0, length: 64 << 20, mode: 0 }) as Promise<void>)
+  const size = { valid: 8, size: 0 }
+  const slow = ask('setattr', { nodeid, ...size })
+  assert.ok(slow instanceof Promise)
+  assert.equal((await (slow as Promise<Answer>)).attr['size'], 0)
+  assert.equal(get('setattr', { nodeid, ...size }).attr['size'], 0)
+  ask('release', { nodeid, fh })
+})
+
+test('listings: every entry once, dots without a lookup, the window resumed anywhere', () => {
+  for (let i = 0; i < 2000; i++) file(`${i}-${'n'.repeat(40)}`)
+  const { fh } = get('opendir', {})
+  const names: string[] = []
+  const plus = ask('readdirplus', { fh, offset: 0 }) as Iterable<Answer & { name: string; off: number }>
+  for (const entry of plus) {
+    assert.equal(entry.off, names.length + 1)
+    assert.equal(entry.nodeid === 0, entry.name === '.' || entry.name === '..')
+    names.push(entry.name)
+  }
+  assert.equal(new Set(names).size, 2002)
+  assert.equal(filesystem.known.inodes, 2001)
+  const resume = (offset: number) => {
+    for (const { name } of ask('readdir', { fh, offset }) as Iterable<{ name: string }>) return name
+    return undefined
+  }
+  for (const offset of [1999, 3, 700, 701, 0, 2001, 1200])
+    assert.equal(resume(offset), names[offset], String(offset))
+  assert.equal(resume(2002), undefined)
+  assert.equal(resume(5000), undefined)
+  ask('releasedir', { fh })
+})
+
+test('options: unknown keys and bad values are refused with the fix', () => {
+  const bad = (options: unknown, message: RegExp) =>
+    assert.throws(() => mirror(dir, options as MirrorOptions), { constructor: OptionError, message })
+  bad({ cahce: 'none' }, /unknown option `cahce` of a mirror; the options are .*\bcache\b/)
+  bad({ encoding: 'utf8' }, /byte-exact by itself/)
+  bad({ cache: 'always' }, /`cache` must be 'normal', 'none' or/)
+  bad({ cache: { entryvalid: 1 } }, /unknown key `entryvalid` of option `cache`; the keys are entryValid/)
+  bad({ cache: { entryValid: -1 } }, /`cache.entryValid` must be a number of seconds/)
+  bad({ passthrough: true }, /`passthrough` must be 'auto', 'on' or 'off'/)
+  bad({ maxPathDescriptors: 1 }, /`maxPathDescriptors` must be an integer from 16/)
+})
+
+test('mount options: exact names, the features relied on, and what the caller adds or refuses', () => {
+  const { mountOptions } = filesystem
+  assert.equal(mountOptions.encoding, 'latin1')
+  assert.equal(mountOptions.defaultPermissions, true)
+  assert.ok(mountOptions.want?.includes('FUSE_HANDLE_KILLPRIV_V2'))
+  using other = mirror(dir, {
+    refuse: ['FUSE_POSIX_ACL'],
+    want: ['FUSE_READDIRPLUS_AUTO'],
+    allowOther: false,
+  })
+  assert.ok(!other.mountOptions.want?.includes('FUSE_POSIX_ACL'))
+  assert.ok(!other.mountOptions.refuse?.includes('FUSE_READDIRPLUS_AUTO'))
+  assert.equal(other.mountOptions.allowOther, false)
+})
+
+test('nothing stays open after dispose', () => {
+  const count = () => fs.readdirSync('/proc/self/fd').length
+  const before = count()
+  const other = mirror(dir)
+  const answer = (other.opendir as (request: unknown) => { fh: number })({ nodeid: 1 })
+  assert.ok(answer.fh > 0)
+  assert.ok(count() > before)
+  other.dispose()
+  other.dispose()
+  assert.equal(count(), before)
+})
