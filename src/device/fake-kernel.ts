@@ -85,7 +85,13 @@ export class FakeKernel implements Transport {
     this.#requests++
     const header = slot * SLOT_SIZE
     this.memory.set(message, header)
-    const kept = this.#receiver?.receive(slot, header, header + IN_HEADER_SIZE, -1, header + message.byteLength)
+    const kept = this.#receiver?.receive(
+      slot,
+      header,
+      header + IN_HEADER_SIZE,
+      -1,
+      header + message.byteLength,
+    )
     if (kept !== true) this.release(slot)
   }
 

@@ -1,7 +1,8 @@
 // Mounting and unmounting: mount(2) for a privileged process, fusermount3 for everybody else.
 // Before the first request (the descriptor comes from here) and after the last one.
 import { spawn } from 'node:child_process'
-import { open, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { describeErrno } from '../protocol/index.js'
 import { loadNative, special } from '../native.js'
@@ -39,6 +40,7 @@ export class MountError extends Error {
 }
 
 const EPERM = -1
+const ENOENT = -2
 const EBUSY = -16
 const EINVAL = -22
 const MNT_DETACH = 2
@@ -99,13 +101,8 @@ function mountDirectly(mountPoint: string, mode: number, options: MountOptions):
 
 /** fusermount3 mounts and passes the descriptor back over a socket (its `_FUSE_COMMFD` protocol). */
 async function mountByHelper(mountPoint: string, options: MountOptions): Promise<number> {
-  // fusermount3 opens /dev/fuse with the caller's rights, so its absence is best told before.
-  await open('/dev/fuse', 'r+').then(
-    (handle) => handle.close(),
-    (error: NodeJS.ErrnoException) => {
-      throw explainDevice(error.errno ?? EINVAL, mountPoint)
-    },
-  )
+  // The helper opens the device with rights of its own, so only a missing one is told here.
+  if (!existsSync('/dev/fuse')) throw explainDevice(ENOENT, mountPoint)
   const pair = new Int32Array(2)
   const made = syscalls.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)
   if (made < 0)

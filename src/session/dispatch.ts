@@ -272,7 +272,11 @@ export class Dispatcher implements RequestReceiver {
       const { answer, negotiation } = negotiate(request, this.#wanted, this.#options)
       const { agreed } = negotiation
       this.#context.setxattrExt = agreed.has('FUSE_SETXATTR_EXT')
-      this.passthrough.negotiated(negotiation.passthroughUnavailable, agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP'))
+      this.passthrough.negotiated(
+        agreed.has('FUSE_PASSTHROUGH'),
+        negotiation.passthroughUnavailable,
+        agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP'),
+      )
       this.#replies.reserve(negotiation.maxPages * 4096)
       this.#filesystem.init?.(negotiation)
       const result = this.#replies.encoded(request, (view, at) => encodeInitOut(view, at, answer))

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { initFlags } from '../protocol/index.js'
 import type { InitFlagName, InitOut, OperationName } from '../protocol/index.js'
 import { OptionError } from './errors.js'
+import { whyNoBacking } from './privilege.js'
 import type { ResolvedOptions } from './options.js'
 
 /** The newest protocol minor that the table describes: 7.45. */
@@ -36,7 +37,11 @@ export interface Negotiation {
   readonly maxStackDepth: number
   /** Seconds, 0 for never. */
   readonly requestTimeout: number
-  /** Why passthrough is off, undefined where it is agreed. */
+  /**
+   * Why `{ fh, passthrough: fd }` will be served by the library, undefined where the kernel will serve it: the kernel
+   * lacks it, it was not asked for, or this process lacks the privilege. (With FUSE_PASSTHROUGH agreed and the privilege
+   * missing, ids that a privileged process opened still work.)
+   */
   readonly passthroughUnavailable: string | undefined
 }
 
@@ -157,7 +162,7 @@ export function negotiate(
     )
   }
   const agreed = new Set([...wanted].filter((flag) => offered.has(flag)))
-  const passthroughUnavailable = whyNoPassthrough(offer, wanted, offered, options)
+  const passthroughUnavailable = whyNoPassthrough(offer, wanted, offered, options) ?? whyNoBacking()
   if (options.passthrough === 'on' && passthroughUnavailable !== undefined) {
     throw new NegotiationError(`passthrough: 'on' is impossible: ${passthroughUnavailable}`)
   }

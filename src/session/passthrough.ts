@@ -59,7 +59,7 @@ export class Passthrough {
   readonly #inodes = new Map<number, InodeMode>()
   readonly #descriptors = new Map<string, number>()
   readonly #fallbacks = new Map<FallbackReason, number>()
-  /** Set by the session once INIT has been answered; undefined means agreed. */
+  #agreed = false
   #unavailable: string | undefined = 'INIT has not been answered yet'
   #mmapOfDirect = false
   #opens = 0
@@ -68,13 +68,14 @@ export class Passthrough {
     this.#device = device
   }
 
-  /** INIT is done: `unavailable` says why passthrough is off, undefined that it is on. */
-  negotiated(unavailable: string | undefined, mmapOfDirect: boolean): void {
+  /** INIT is done: whether passthrough is agreed on, and why descriptors cannot be passed through all the same. */
+  negotiated(agreed: boolean, unavailable: string | undefined, mmapOfDirect: boolean): void {
+    this.#agreed = agreed
     this.#unavailable = unavailable
     this.#mmapOfDirect = mmapOfDirect
   }
 
-  /** Why passthrough is not agreed on, undefined where it is. */
+  /** Why a descriptor cannot be passed through, undefined where it can. */
   get unavailable(): string | undefined {
     return this.#unavailable
   }
@@ -83,7 +84,7 @@ export class Passthrough {
     let backingIds = 0
     for (const inode of this.#inodes.values()) if (inode.mode === 'passthrough') backingIds++
     return {
-      agreed: this.#unavailable === undefined,
+      agreed: this.#agreed,
       opens: this.#opens,
       backingIds,
       fallbacks: Object.fromEntries(this.#fallbacks),
@@ -104,7 +105,7 @@ export class Passthrough {
     if (explicit !== undefined) return this.#openExplicit(nodeid, inode, fh, openFlags, explicit)
     if (choice.passthrough === undefined) return this.#openServed(nodeid, inode, fh, openFlags)
 
-    const refusal = this.#refusal(inode, openFlags)
+    const refusal = this.#unavailable ?? this.#conflict(inode, openFlags)
     if (refusal === undefined) {
       const owned = this.#openBacking(choice.passthrough)
       if (owned instanceof BackingId) {
@@ -180,7 +181,7 @@ export class Passthrough {
     backingId: number,
   ): ResolvedOpen {
     refuseFlags(openFlags)
-    const refusal = this.#refusal(inode, openFlags)
+    const refusal = this.#agreed ? this.#conflict(inode, openFlags) : this.#unavailable
     if (refusal !== undefined) {
       throw new OptionError(`the reply carries backing id ${backingId}, but ${refusal} (${RULE})`)
     }
@@ -191,7 +192,7 @@ export class Passthrough {
 
   #openServed(nodeid: number, inode: InodeMode | undefined, fh: number, openFlags: number): ResolvedOpen {
     // Without passthrough on the connection no mode can conflict, so nothing has to be counted.
-    if (this.#unavailable === undefined) {
+    if (this.#agreed) {
       const direct = (openFlags & FOPEN_DIRECT_IO) !== 0
       this.#track(nodeid, inode, direct && inode?.mode !== 'cached' ? 'direct' : 'cached', 0, undefined)
     }
@@ -216,8 +217,7 @@ export class Passthrough {
   }
 
   /** Why a passthrough open of this inode is impossible now, undefined if nothing speaks against it. */
-  #refusal(inode: InodeMode | undefined, openFlags: number): string | undefined {
-    if (this.#unavailable !== undefined) return this.#unavailable
+  #conflict(inode: InodeMode | undefined, openFlags: number): string | undefined {
     if (inode?.mode === 'cached')
       return 'the inode is open in cached mode, which the kernel does not mix with passthrough'
     if (inode?.mode === 'direct' && this.#mmapOfDirect) {

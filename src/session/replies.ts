@@ -170,7 +170,9 @@ export class ReplyWriter {
       this.#counters.answered(info.opcode, since, this.#transport.now, sent, sent < 0 ? 0 : size)
       return undefined
     }
-    return sent.then((result) => this.#counters.answered(info.opcode, since, this.#transport.now, result, result < 0 ? 0 : size))
+    return sent.then((result) =>
+      this.#counters.answered(info.opcode, since, this.#transport.now, result, result < 0 ? 0 : size),
+    )
   }
 
   #xattr(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
@@ -285,7 +287,13 @@ export class ReplyWriter {
   ): number {
     const offset = headroom ? OUT_HEADER_SIZE : 0
     const sent = this.#transport.reply(request.unique, request.resent, error, bytes, offset, length, headroom)
-    this.#counters.answered(info.opcode, since, this.#transport.now, error, CARRY_DATA.has(info.reply) ? length : 0)
+    this.#counters.answered(
+      info.opcode,
+      since,
+      this.#transport.now,
+      error,
+      CARRY_DATA.has(info.reply) ? length : 0,
+    )
     if (sent === EINVAL || sent === EIO) {
       this.#device.report(
         warning(

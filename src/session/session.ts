@@ -272,7 +272,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   }
 
   async #abandon(): Promise<void> {
-    if (this.#mounted !== undefined) await unmountDevice(this.#mounted, true)
+    await this.unmount({ lazy: true }).catch(() => undefined)
     this.#end(0)
   }
 
