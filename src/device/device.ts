@@ -3,8 +3,11 @@
 import { CHANNEL_STATS, loadNative } from '../native.js'
 import type { NativeChannel } from '../native.js'
 import { IN_HEADER_SIZE, OUT_HEADER_SIZE, outHeader } from '../protocol/index.js'
+import { syscalls } from '../syscalls/index.js'
 import type { RequestReceiver, Transport, TransportStats } from './transport.js'
 
+const EBADF = -9
+const F_DUPFD_CLOEXEC = 1030
 const SLOT_COUNT = 16
 // All but the last one, which is a clock.
 const COUNTERS = CHANNEL_STATS.slice(0, -1)
@@ -102,6 +105,15 @@ export class DeviceTransport implements Transport {
     size: number,
   ): number | Promise<number> {
     return this.#channel.sendFromFd(resent ? -unique : unique, fd, offset, size, false)
+  }
+
+  async notify(message: Uint8Array): Promise<number> {
+    // A descriptor of its own: this one may be closed, and its number given away, before a thread gets to write.
+    const fd = this.fd < 0 ? EBADF : syscalls.fcntl(this.fd, F_DUPFD_CLOEXEC)
+    if (fd < 0) return fd
+    const result = await syscalls.writeAsync(fd, message)
+    syscalls.close(fd)
+    return result < 0 ? result : 0
   }
 
   setBusyPoll(microseconds: number): void {

@@ -131,6 +131,11 @@ export class FakeKernel implements Transport {
     return this.reply(unique, resent, 0, bytes, 0, length, false)
   }
 
+  notify(message: Uint8Array): Promise<number> {
+    this.strays.push(Buffer.from(message))
+    return Promise.resolve(0)
+  }
+
   setBusyPoll(): void {
     // There is nothing to wait for.
   }

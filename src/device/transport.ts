@@ -54,6 +54,11 @@ export interface Transport {
     offset: number,
     size: number,
   ): number | Promise<number>
+  /**
+   * Sends a whole notification without holding up this thread: 0 or -errno. Kernel: it may wait inside for requests
+   * that only this thread can answer.
+   */
+  notify(message: Uint8Array): Promise<number>
   /** How long to busy poll at the most after a request, in microseconds; 0 turns it off. */
   setBusyPoll(microseconds: number): void
   stats(): TransportStats

@@ -74,7 +74,7 @@ export const notifications: readonly Notification[] = [
       hidden('u32', 'padding'),
     ]),
     nameLength: 'namelen',
-    doc: 'Says that a name was removed behind the mount: drops it and tells inotify(7).',
+    doc: 'Says that a name was removed behind the mount: drops it, and those who watch the file itself with inotify(7) hear of it.',
   },
   {
     code: 7,

@@ -11,15 +11,17 @@ import type {
   InitFlagName,
   InitRequest,
   InterruptRequest,
+  NotifyReplyRequest,
   OperationInfo,
 } from '../protocol/index.js'
 import { DataServer } from './data-server.js'
 import { errnoForKernel, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
-import { negotiate } from './init.js'
+import { NegotiationError, negotiate } from './init.js'
 import type { Negotiation } from './init.js'
 import { Interrupts } from './interrupts.js'
+import { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
 import { Passthrough } from './passthrough.js'
 import type { BackingDevice } from './backing.js'
@@ -31,6 +33,7 @@ const RELEASE = 18
 const INIT = 26
 const INTERRUPT = 36
 const DESTROY = 38
+const NOTIFY_REPLY = 41
 const BATCH_FORGET = 42
 
 type Handler = (this: Filesystem, request: AnyRequest) => unknown
@@ -49,6 +52,7 @@ export class Dispatcher implements RequestReceiver {
   readonly interrupts = new Interrupts()
   readonly counters = new Counters()
   readonly passthrough: Passthrough
+  readonly notifier: Notifier
   negotiation: Negotiation | undefined
   readonly #transport: Transport
   readonly #filesystem: Filesystem
@@ -78,6 +82,10 @@ export class Dispatcher implements RequestReceiver {
     this.#device = device
     this.#events = events
     this.passthrough = new Passthrough(device)
+    this.notifier = new Notifier(transport, options.encoding, () => {
+      if (this.negotiation === undefined) throw new NegotiationError('INIT has not been answered yet')
+      return this.negotiation
+    })
     this.#replies = new ReplyWriter(
       transport,
       this.passthrough,
@@ -139,6 +147,7 @@ export class Dispatcher implements RequestReceiver {
     this.#finished = true
     this.interrupts.abortAll()
     this.passthrough.clear()
+    this.notifier.end()
     if (this.negotiation === undefined) return
     try {
       const result: unknown = this.#filesystem.destroy?.()
@@ -250,8 +259,14 @@ export class Dispatcher implements RequestReceiver {
       case DESTROY:
         this.#replies.error(request, info, 0, this.#transport.now)
         return
+      case NOTIFY_REPLY: {
+        const { unique, data } = request as unknown as NotifyReplyRequest
+        this.counters.received(NOTIFY_REPLY)
+        this.notifier.retrieved(unique, data)
+        return
+      }
       default:
-        // NOTIFY_REPLY takes no answer; CUSE_INIT and the DAX mappings never come through this device.
+        // CUSE_INIT and the DAX mappings never come through this device.
         if (info.reply !== 'none') this.#replies.error(request, info, ENOSYS, this.#transport.now)
     }
   }

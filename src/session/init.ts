@@ -86,7 +86,7 @@ const IMPOSSIBLE: Partial<Record<InitFlagName, string>> = {
 /** The set of flags to ask for. Throws an OptionError that names a wish which can never be fulfilled. */
 export function wishes(options: ResolvedOptions, has: (method: OperationName) => boolean): Set<InitFlagName> {
   const known = new Set(initFlags.map(({ name }) => name))
-  for (const name of [...options.want, ...options.refuse]) {
+  for (const name of [...options.want, ...options.prefer, ...options.refuse]) {
     if (!known.has(name)) {
       throw new OptionError(
         `unknown INIT flag ${JSON.stringify(name)}; they are spelled as in linux/fuse.h: FUSE_POSIX_ACL`,
@@ -97,12 +97,12 @@ export function wishes(options: ResolvedOptions, has: (method: OperationName) =>
   for (const [method, flags] of BY_METHOD) if (has(method)) for (const flag of flags) wanted.add(flag)
   // Kernel: with AUTO it asks for plain listings, too, whenever attributes seem not to be needed.
   if (has('readdirplus') && has('readdir')) wanted.add('FUSE_READDIRPLUS_AUTO')
-  if (options.passthrough !== 'off' && !options.want.includes('FUSE_WRITEBACK_CACHE'))
-    wanted.add('FUSE_PASSTHROUGH')
+  const asked = [...options.want, ...options.prefer]
+  if (options.passthrough !== 'off' && !asked.includes('FUSE_WRITEBACK_CACHE')) wanted.add('FUSE_PASSTHROUGH')
   if (options.requestTimeout !== undefined) wanted.add('FUSE_REQUEST_TIMEOUT')
-  for (const flag of options.want) wanted.add(flag)
+  for (const flag of asked) wanted.add(flag)
   for (const flag of options.refuse) {
-    if (options.want.includes(flag)) throw new OptionError(`${flag} is both wanted and refused`)
+    if (asked.includes(flag)) throw new OptionError(`${flag} is both wanted and refused`)
     wanted.delete(flag)
   }
   refuseImpossible(wanted, options)

@@ -11,8 +11,10 @@ export interface SessionOptions extends MountOptions {
    * character per byte, so every name is exact) or `buffer` (a Buffer with the exact bytes).
    */
   encoding?: 'utf8' | 'latin1' | 'buffer'
-  /** INIT flags to ask for beyond the defaults, in C spelling: `['FUSE_WRITEBACK_CACHE']`. */
+  /** INIT flags to insist on beyond the defaults, in C spelling: `['FUSE_WRITEBACK_CACHE']`. mount() fails without them. */
   want?: readonly InitFlagName[]
+  /** INIT flags to ask for where the kernel offers them; `want` insists on its own. */
+  prefer?: readonly InitFlagName[]
   /** INIT flags not to ask for, though they are a default. */
   refuse?: readonly InitFlagName[]
   /** Largest WRITE and READ in bytes, 4096 to 16 MiB. Default 1 MiB; the kernel's `fs.fuse.max_pages_limit` bounds it. */
@@ -51,6 +53,7 @@ export interface SessionOptions extends MountOptions {
 export interface ResolvedOptions extends SessionOptions {
   encoding: 'utf8' | 'latin1' | 'buffer'
   want: readonly InitFlagName[]
+  prefer: readonly InitFlagName[]
   refuse: readonly InitFlagName[]
   maxWrite: number
   maxBackground: number
@@ -97,6 +100,7 @@ const U32 = 0xffff_ffff
 const checks: { [Key in keyof Required<SessionOptions>]: Check } = {
   encoding: oneOf('utf8', 'latin1', 'buffer'),
   want: flagList,
+  prefer: flagList,
   refuse: flagList,
   maxWrite: integer(MIN_WRITE, MAX_WRITE),
   maxReadahead: integer(0, U32),
@@ -140,6 +144,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
   const resolved: ResolvedOptions = {
     encoding: 'utf8',
     want: [],
+    prefer: [],
     refuse: [],
     maxWrite: 1024 * 1024,
     maxBackground: 64,

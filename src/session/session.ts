@@ -14,6 +14,7 @@ import type { DevfuseWarning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { NegotiationError, wishes } from './init.js'
 import type { Negotiation } from './init.js'
+import type { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
 import { unwatch, watch } from './shutdown.js'
 import type { Unmountable } from './shutdown.js'
@@ -115,6 +116,11 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     const { negotiation } = this.#dispatcher
     if (negotiation === undefined) throw new NegotiationError('INIT has not been answered yet')
     return negotiation
+  }
+
+  /** Notifications to the kernel: cache invalidation, waking pollers, ... */
+  get notify(): Notifier {
+    return this.#dispatcher.notifier
   }
 
   /** Counters since the mount. */

@@ -56,6 +56,9 @@ export function dataCalls({ call, callAsync }: Door) {
     /** pwrite64(2) on the pool. */
     pwrite64Async: (fd: number, bytes: Uint8Array, offset: number): Promise<number> =>
       callAsync(nr.pwrite64, fd, bytes, bytes.byteLength, offset),
+    /** write(2) on the pool. */
+    writeAsync: (fd: number, bytes: Uint8Array): Promise<number> =>
+      callAsync(nr.write, fd, bytes, bytes.byteLength),
     /** Writes until all is written, or an error with nothing written. */
     pwriteAllAsync: (fd: number, bytes: Uint8Array, offset: number): Promise<number> =>
       callAsync(special.pwriteAll, fd, bytes, bytes.byteLength, offset),

@@ -1,7 +1,6 @@
 // devfuse/mirror: a directory tree, mounted a second time, its file data served by the kernel (passthrough).
 // This file puts the parts together; start reading at tree.ts.
 import { realpathSync } from 'node:fs'
-import { release } from 'node:os'
 import { resolve, sep } from 'node:path'
 import { OptionError, mount } from '../../index.js'
 import type { Filesystem, Negotiation, Session, SessionOptions } from '../../index.js'
@@ -125,21 +124,21 @@ const LOCAL_FILESYSTEMS = new Set([
 
 type InitFlag = NonNullable<SessionOptions['want']>[number]
 
-/** What the mirror negotiates beyond the session's defaults, and the first Linux after 5.4 that offers it. */
-const FEATURES: readonly { flag: InitFlag; since?: readonly [number, number] }[] = [
+/** What the mirror negotiates beyond the session's defaults, where the kernel offers it. */
+const FEATURES: readonly InitFlag[] = [
   // O_TRUNC arrives with OPEN instead of in a SETATTR of its own.
-  { flag: 'FUSE_ATOMIC_O_TRUNC' },
+  'FUSE_ATOMIC_O_TRUNC',
   // The umask is applied on the source, where a default ACL overrides it.
-  { flag: 'FUSE_DONT_MASK' },
-  { flag: 'FUSE_POSIX_ACL' },
+  'FUSE_DONT_MASK',
+  'FUSE_POSIX_ACL',
   // A symlink's target never changes; another target is another inode.
-  { flag: 'FUSE_CACHE_SYMLINKS' },
+  'FUSE_CACHE_SYMLINKS',
   // `.` and `..` are answered by nodeid.
-  { flag: 'FUSE_EXPORT_SUPPORT' },
+  'FUSE_EXPORT_SUPPORT',
   // Without it the kernel asks for security.capability before every write, passthrough or not.
-  { flag: 'FUSE_HANDLE_KILLPRIV_V2', since: [5, 11] },
+  'FUSE_HANDLE_KILLPRIV_V2',
   // The caller's group that matches the directory's, for new files in set-gid directories.
-  { flag: 'FUSE_CREATE_SUPP_GROUP', since: [6, 3] },
+  'FUSE_CREATE_SUPP_GROUP',
 ]
 
 const AUTO: InitFlag = 'FUSE_READDIRPLUS_AUTO'
@@ -149,9 +148,7 @@ function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorF
   const root = isRoot()
   const { flags } = source.statistics
   const refused = new Set(session.refuse)
-  const features = FEATURES.filter(({ flag, since }) => isLinux(since) && !refused.has(flag)).map(
-    ({ flag }) => flag,
-  )
+  const asked = [...(session.want ?? []), ...(session.prefer ?? [])]
   return {
     fsName: source.path,
     subtype: 'mirror',
@@ -166,19 +163,12 @@ function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorF
     ...session,
     passthrough,
     encoding: 'latin1',
-    want: [...new Set([...features, ...(session.want ?? [])])],
+    prefer: [...new Set([...FEATURES.filter((flag) => !refused.has(flag)), ...(session.prefer ?? [])])],
     // A statx(2) per entry of every listing costs less than the LOOKUP that `ls -l`, `git status` and the like would send.
-    refuse: session.want?.includes(AUTO) ? session.refuse : [...refused.add(AUTO)],
+    refuse: asked.includes(AUTO) ? session.refuse : [...refused.add(AUTO)],
   }
 }
 
 function isRoot(): boolean {
   return process.geteuid?.() === 0
-}
-
-function isLinux(since: readonly [number, number] = [0, 0]): boolean {
-  const [major = 0, minor = 0] = release()
-    .split(/[^0-9]+/, 2)
-    .map(Number)
-  return major > since[0] || (major === since[0] && minor >= since[1])
 }

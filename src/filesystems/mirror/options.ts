@@ -50,6 +50,7 @@ type SessionKey = Exclude<keyof SessionOptions, 'encoding'>
 
 const sessionKeys: Record<SessionKey, true> = {
   want: true,
+  prefer: true,
   refuse: true,
   maxWrite: true,
   maxReadahead: true,

@@ -142,7 +142,10 @@ export const FUSE_NOTIFY_INVAL_ENTRY = 3
 export const FUSE_NOTIFY_STORE = 4
 /** Asks for cached data of an inode; a NOTIFY_REPLY request brings it. */
 export const FUSE_NOTIFY_RETRIEVE = 5
-/** Says that a name was removed behind the mount: drops it and tells inotify(7). */
+/**
+ * Says that a name was removed behind the mount: drops it, and those who watch the file itself with
+ * inotify(7) hear of it.
+ */
 export const FUSE_NOTIFY_DELETE = 6
 /** Makes the kernel send every unanswered request again, with bit 63 of `unique` set. */
 export const FUSE_NOTIFY_RESEND = 7

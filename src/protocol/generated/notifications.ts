@@ -167,8 +167,8 @@ export interface NotifyDelete {
 }
 
 /**
- * FUSE_NOTIFY_DELETE (6, since 7.18). Says that a name was removed behind the mount: drops it and tells
- * inotify(7).
+ * FUSE_NOTIFY_DELETE (6, since 7.18). Says that a name was removed behind the mount: drops it, and those who
+ * watch the file itself with inotify(7) hear of it.
  *
  * Writes the whole message and returns its length.
  */
