@@ -208,13 +208,13 @@ test('mount options: exact names, the features relied on, and what the caller ad
   const { mountOptions } = filesystem
   assert.equal(mountOptions.encoding, 'latin1')
   assert.equal(mountOptions.defaultPermissions, true)
-  assert.ok(mountOptions.want?.includes('FUSE_HANDLE_KILLPRIV_V2'))
+  assert.ok(mountOptions.prefer?.includes('FUSE_HANDLE_KILLPRIV_V2'))
   using other = mirror(dir, {
     refuse: ['FUSE_POSIX_ACL'],
     want: ['FUSE_READDIRPLUS_AUTO'],
     allowOther: false,
   })
-  assert.ok(!other.mountOptions.want?.includes('FUSE_POSIX_ACL'))
+  assert.ok(!other.mountOptions.prefer?.includes('FUSE_POSIX_ACL'))
   assert.ok(!other.mountOptions.refuse?.includes('FUSE_READDIRPLUS_AUTO'))
   assert.equal(other.mountOptions.allowOther, false)
 })
