@@ -17,6 +17,15 @@ const NOW = CHANNEL_STATS.indexOf('now')
 // and header + fuse_write_in (80 bytes) + max_write. The rest leaves room for extensions and long names.
 const SLOT_OVERHEAD = 8192
 
+// The memory of the last connection, for the next one: blocks of this size that come and go leave a heap that only grows.
+let spare: ArrayBuffer | undefined
+
+function takeMemory(size: number): ArrayBuffer {
+  const memory = spare
+  spare = undefined
+  return memory?.byteLength === size ? memory : new ArrayBuffer(size)
+}
+
 export class DeviceTransport implements Transport {
   readonly name = 'device'
   readonly memory: Buffer
@@ -35,7 +44,7 @@ export class DeviceTransport implements Transport {
   constructor(fd: number, maxWrite: number) {
     const native = loadNative()
     this.#slotSize = Math.ceil((maxWrite + SLOT_OVERHEAD) / 4096) * 4096
-    const memory = new ArrayBuffer(this.#slotSize * SLOT_COUNT)
+    const memory = takeMemory(this.#slotSize * SLOT_COUNT)
     this.memory = Buffer.from(memory)
     this.view = new DataView(memory)
     this.#headView = new DataView(this.#head.buffer, this.#head.byteOffset, OUT_HEADER_SIZE)
@@ -129,6 +138,8 @@ export class DeviceTransport implements Transport {
     if (this.#closed) return
     this.#closed = true
     this.#channel.close()
+    // A slot still held belongs to a handler, or to a thread that writes its data somewhere.
+    if (this.#held === 0) spare = this.memory.buffer as ArrayBuffer
   }
 
   #batch(count: number): void {
