@@ -3,7 +3,7 @@
 import { fchmodSync, fstatSync } from 'node:fs'
 import { EBADF, FUSE_WRITE_KILL_SUIDGID } from '../protocol/index.js'
 import type { Errno, FdData, ReadRequest, WriteRequest } from '../protocol/index.js'
-import { loadNative, special } from '../native.js'
+import { syscalls } from '../syscalls/index.js'
 import type { Passthrough } from './passthrough.js'
 
 const S_ISUID = 0o4000
@@ -31,7 +31,7 @@ export class DataServer {
 }
 
 async function writeAll(fd: number, data: Uint8Array, offset: number, kill: boolean): Promise<number> {
-  const written = await loadNative().syscallAsyncUtf8(special.pwriteAll, fd, data, data.byteLength, offset)
+  const written = await syscalls.pwriteAllAsync(fd, data, offset)
   if (kill && written >= 0) killSuidgid(fd)
   return written
 }
