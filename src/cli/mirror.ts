@@ -18,15 +18,25 @@ const options: Record<string, OptionSpec> = {
     help: 'How old names and attributes may be when SRC changes by itself. normal (default): 1 second.',
   },
   'read-only': { type: 'boolean', short: 'r', help: 'Nothing can be changed through the mount.' },
-  'allow-other': { type: 'boolean', help: 'Other users may use the mount, too.' },
-  suid: { type: 'boolean', help: 'Set-user-id and set-group-id bits work. Root only.' },
-  dev: { type: 'boolean', help: 'Device files work. Root only.' },
+  'allow-other': {
+    type: 'boolean',
+    help: 'Other users may use the mount, too: as their own rights on SRC allow. The default for root.',
+  },
+  private: {
+    type: 'boolean',
+    help: 'Only the user who mounts may use the mount. The default for everybody but root.',
+  },
+  'no-suid': {
+    type: 'boolean',
+    help: 'Set-user-id and set-group-id bits do not work. The default for everybody but root.',
+  },
+  'no-dev': { type: 'boolean', help: 'Device files do not work. The default for everybody but root.' },
   noexec: { type: 'boolean', help: 'Programs on the mount cannot be run.' },
   noatime: { type: 'boolean', help: 'Reading does not update access times.' },
   fsname: {
     type: 'string',
     placeholder: 'NAME',
-    help: 'The source that mount(8) and df(1) show. Default: devfuse.',
+    help: 'The source that mount(8) and df(1) show. Default: SRC.',
   },
   'max-write': {
     type: 'string',
@@ -67,16 +77,21 @@ function cacheOf(value: string | boolean | undefined): MirrorOptions['cache'] {
 /** The options of the library that the ones of the command line stand for. */
 export function mirrorOptions(values: OptionValues): MirrorOptions {
   const { passthrough, fsname } = values
+  if (values['allow-other'] === true && values.private === true) {
+    throw new UsageError('--allow-other and --private exclude each other')
+  }
   return {
     passthrough: passthrough === 'on' || passthrough === 'off' ? passthrough : 'auto',
     cache: cacheOf(values.cache),
-    readOnly: values['read-only'] === true,
-    allowOther: values['allow-other'] === true,
-    suid: values.suid === true,
-    dev: values.dev === true,
-    noexec: values.noexec === true,
-    noatime: values.noatime === true,
-    ...(typeof fsname === 'string' ? { fsName: fsname } : {}),
+    // What is not said is left to the mirror, which gives a mount the rights that the source itself has.
+    ...(values['read-only'] === true && { readOnly: true }),
+    ...(values['allow-other'] === true && { allowOther: true }),
+    ...(values.private === true && { allowOther: false }),
+    ...(values['no-suid'] === true && { suid: false }),
+    ...(values['no-dev'] === true && { dev: false }),
+    ...(values.noexec === true && { noexec: true }),
+    ...(values.noatime === true && { noatime: true }),
+    ...(typeof fsname === 'string' && { fsName: fsname }),
     maxWrite: numberOf(values, 'max-write'),
     busyPoll: numberOf(values, 'busy-poll'),
     maxPathDescriptors: numberOf(values, 'path-descriptors'),

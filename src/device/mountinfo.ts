@@ -102,24 +102,24 @@ function absolute(path: string): string {
 const MAX_SYMLINKS = 40
 
 class Walk {
-  private readonly mounts: MountInfo[]
-  private links = 0
+  readonly #mounts: MountInfo[]
+  #links = 0
 
   constructor(mounts: MountInfo[]) {
-    this.mounts = mounts
+    this.#mounts = mounts
   }
 
   to(path: string): { mount: MountInfo | undefined; at: string } {
-    const ids = new Set(this.mounts.map(({ id }) => id))
-    const bottom = this.mounts.find(
+    const ids = new Set(this.#mounts.map(({ id }) => id))
+    const bottom = this.#mounts.find(
       ({ mountPointBytes, id, parentId }) =>
         mountPointBytes === '/' && (id === parentId || !ids.has(parentId)),
     )
     // A chroot below a mount has no line for '/'; without the chain of parents the last line is the best answer.
     if (bottom === undefined) {
-      return { mount: this.mounts.findLast(({ mountPointBytes }) => mountPointBytes === path), at: path }
+      return { mount: this.#mounts.findLast(({ mountPointBytes }) => mountPointBytes === path), at: path }
     }
-    const root = this.top(bottom, '/')
+    const root = this.#top(bottom, '/')
     let mount = root
     let at = ''
     const rest = path.split('/').filter((name) => name !== '')
@@ -133,9 +133,9 @@ class Walk {
         continue
       }
       const next = `${at}/${name}`
-      const mounted = this.top(mount, next)
+      const mounted = this.#top(mount, next)
       if (mounted === mount && !isFuse(mount)) {
-        const target = this.readlink(next)
+        const target = this.#readlink(next)
         if (target !== undefined) {
           const names = target.split('/').filter((part) => part !== '')
           if (target.startsWith('/')) rest.unshift(...names)
@@ -152,9 +152,9 @@ class Walk {
   }
 
   // Mounts are stacked by mounting on the root of the mount below: climb while there is one.
-  private top(mount: MountInfo, at: string): MountInfo {
+  #top(mount: MountInfo, at: string): MountInfo {
     for (let current = mount; ;) {
-      const above = this.mounts.find(
+      const above = this.#mounts.find(
         ({ parentId, mountPointBytes, id }) =>
           parentId === current.id && mountPointBytes === at && id !== current.id,
       )
@@ -163,11 +163,11 @@ class Walk {
     }
   }
 
-  private readlink(path: string): string | undefined {
-    if (this.links >= MAX_SYMLINKS) return undefined
+  #readlink(path: string): string | undefined {
+    if (this.#links >= MAX_SYMLINKS) return undefined
     try {
       const target = readlinkSync(Buffer.from(path, 'latin1'), 'latin1')
-      this.links++
+      this.#links++
       return target
     } catch {
       return undefined // EINVAL: no link; everything else: nothing can be mounted there

@@ -79,19 +79,19 @@ function closeAll(): void {
 export class ControlSocket {
   /** Path of the socket. */
   readonly path: string
-  private readonly server: Server
-  private readonly clients = new Set<Socket>()
+  readonly #server: Server
+  readonly #clients = new Set<Socket>()
 
   /** `minor` is the minor device number of the mount; `answer` makes the object to send. */
   constructor(minor: number, answer: () => unknown) {
     this.path = controlPath(minor)
-    this.server = createServer((client) => {
-      this.clients.add(client.unref())
-      client.on('close', () => this.clients.delete(client))
+    this.#server = createServer((client) => {
+      this.#clients.add(client.unref())
+      client.on('close', () => this.#clients.delete(client))
       client.on('error', () => client.destroy()) // the asker left; nobody to tell
       client.end(render(answer))
     })
-    this.server.unref()
+    this.#server.unref()
   }
 
   /** Starts to listen; rejects when the socket cannot be made. A socket left by a dead server is replaced. */
@@ -105,9 +105,9 @@ export class ControlSocket {
     // Kernel: two live mounts never share a device number, so whatever is there belongs to a mount that is gone.
     removeFile(this.path)
     await new Promise<void>((resolve, reject) => {
-      this.server.once('error', reject)
-      this.server.listen(this.path, () => {
-        this.server.off('error', reject)
+      this.#server.once('error', reject)
+      this.#server.listen(this.path, () => {
+        this.#server.off('error', reject)
         resolve()
       })
     })
@@ -119,8 +119,8 @@ export class ControlSocket {
   close(): void {
     if (!open.delete(this)) return
     if (open.size === 0) process.off('exit', closeAll)
-    for (const client of this.clients) client.destroy()
-    this.server.close()
+    for (const client of this.#clients) client.destroy()
+    this.#server.close()
     removeFile(this.path)
   }
 }

@@ -30,50 +30,50 @@ function valueOf(bucket: number): number {
  * maximum is exact. `record` allocates nothing.
  */
 export class Histogram {
-  private readonly buckets = new Uint32Array(BUCKETS)
+  readonly #buckets = new Uint32Array(BUCKETS)
   // Numbers with fractions in a plain field would be boxed again and again.
-  private readonly totals = new Float64Array(3)
+  readonly #totals = new Float64Array(3)
 
   /** Adds one latency in microseconds; negative ones (a clock set back) count as 0. */
   record(microseconds: number): void {
     const value = microseconds > 0 ? microseconds : 0
     const steps = value * STEPS_PER_MICROSECOND
-    this.buckets[bucketOf(steps < MAX_STEPS ? Math.trunc(steps) : MAX_STEPS)]++
-    this.totals[COUNT]++
-    this.totals[SUM] += value
-    if (value > this.totals[MAX]) this.totals[MAX] = value
+    this.#buckets[bucketOf(steps < MAX_STEPS ? Math.trunc(steps) : MAX_STEPS)]++
+    this.#totals[COUNT]++
+    this.#totals[SUM] += value
+    if (value > this.#totals[MAX]) this.#totals[MAX] = value
   }
 
   /** How many latencies were recorded. */
   get count(): number {
-    return this.totals[COUNT]
+    return this.#totals[COUNT]
   }
 
   /** The largest latency in microseconds; 0 without any. */
   get max(): number {
-    return this.totals[MAX]
+    return this.#totals[MAX]
   }
 
   /** The arithmetic mean in microseconds; 0 without any. */
   get mean(): number {
-    return this.totals[COUNT] === 0 ? 0 : this.totals[SUM] / this.totals[COUNT]
+    return this.#totals[COUNT] === 0 ? 0 : this.#totals[SUM] / this.#totals[COUNT]
   }
 
   /** The latency in microseconds that `percent` (0..100) of the recorded ones do not exceed; 0 without any. */
   percentile(percent: number): number {
-    const rank = Math.max(1, Math.ceil((this.totals[COUNT] * percent) / 100))
-    if (rank >= this.totals[COUNT]) return this.totals[MAX]
+    const rank = Math.max(1, Math.ceil((this.#totals[COUNT] * percent) / 100))
+    if (rank >= this.#totals[COUNT]) return this.#totals[MAX]
     let seen = 0
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      seen += this.buckets[bucket]
-      if (seen >= rank) return Math.min(valueOf(bucket), this.totals[MAX])
+      seen += this.#buckets[bucket]
+      if (seen >= rank) return Math.min(valueOf(bucket), this.#totals[MAX])
     }
-    return this.totals[MAX]
+    return this.#totals[MAX]
   }
 
   /** Forgets everything recorded so far. */
   reset(): void {
-    this.buckets.fill(0)
-    this.totals.fill(0)
+    this.#buckets.fill(0)
+    this.#totals.fill(0)
   }
 }
