@@ -1,7 +1,7 @@
 // Dispatch: every request passes here once on its way in, decoded by the table and handed to the filesystem,
 // and once on its way out, as a value, an errno or a thrown error. FORGET, INTERRUPT and INIT end here.
 import type { RequestReceiver, Transport } from '../device/transport.js'
-import { ENOSYS, EILSEQ, EIO, EOPNOTSUPP, EOVERFLOW, describeErrno } from '../protocol/index.js'
+import { EINTR, ENOSYS, EILSEQ, EIO, EOPNOTSUPP, EOVERFLOW, describeErrno } from '../protocol/index.js'
 import { ILLEGAL_NAME, OVERFLOW, decoders, encodeInitOut, operations } from '../protocol/index.js'
 import type {
   AnyRequest,
@@ -49,7 +49,7 @@ export interface DispatchEvents {
 }
 
 export class Dispatcher implements RequestReceiver {
-  readonly interrupts = new Interrupts()
+  readonly interrupts: Interrupts
   readonly counters = new Counters()
   readonly passthrough: Passthrough
   readonly notifier: Notifier
@@ -82,6 +82,10 @@ export class Dispatcher implements RequestReceiver {
     this.#device = device
     this.#events = events
     this.passthrough = new Passthrough(device)
+    // A late answer finds nobody, and is taken back as any other that nobody waits for.
+    this.interrupts = new Interrupts(options.interruptGrace, ({ request, info, since }) =>
+      this.#replies.error(request, info, EINTR, since),
+    )
     this.notifier = new Notifier(transport, options.encoding, () => {
       if (this.negotiation === undefined) throw new NegotiationError('INIT has not been answered yet')
       return this.negotiation
@@ -180,7 +184,7 @@ export class Dispatcher implements RequestReceiver {
       this.#answer(request, info, result, since, true)
       return false
     }
-    this.interrupts.add(request)
+    this.interrupts.add(request, info, since)
     result.then(
       (value) => {
         if (slot >= 0) this.#transport.release(slot)
@@ -195,15 +199,20 @@ export class Dispatcher implements RequestReceiver {
   }
 
   #answer(request: AnyRequest, info: OperationInfo, value: unknown, since: number, handled: boolean): void {
-    this.interrupts.delete(request)
     if (this.#finished) return
     let result = value
     if (handled && info.sticky && value === ENOSYS) result = this.#guardSticky(info)
     else if (info.sticky && handled) this.#succeeded.add(info.opcode)
     try {
       const pending = this.#replies.write(request, info, result, since)
-      if (pending !== undefined) {
-        pending.catch((error: unknown) => this.#fail(request, info, error, since))
+      if (pending === undefined) {
+        this.interrupts.delete(request)
+      } else {
+        this.interrupts.add(request, info, since)
+        pending.then(
+          () => this.interrupts.delete(request),
+          (error: unknown) => this.#fail(request, info, error, since),
+        )
       }
     } catch (error) {
       this.#fail(request, info, error, since)

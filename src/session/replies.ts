@@ -11,6 +11,7 @@ import type {
   OperationInfo,
   ReplyKind,
   Request,
+  SetlkRequest,
 } from '../protocol/index.js'
 import type { BackingDevice } from './backing.js'
 import { DirentWriter } from './dirents.js'
@@ -22,6 +23,9 @@ import type { Counters } from './stats.js'
 const OPEN = 14
 const STATFS = 17
 const OPENDIR = 27
+const SETLK = 32
+const SETLKW = 33
+const F_UNLCK = 2
 const CARRY_DATA: ReadonlySet<ReplyKind> = new Set(['data', 'string', 'xattr', 'dirents', 'direntplus'])
 const MIN_SCRATCH = 128 * 1024
 const MAX_ERRNO = 511
@@ -95,7 +99,8 @@ export class ReplyWriter {
     const at = OUT_HEADER_SIZE
     switch (info.reply) {
       case 'empty':
-        this.#send(request, info, 0, since, this.#scratch, 0, true)
+        if (this.#send(request, info, 0, since, this.#scratch, 0, true) === ENOENT)
+          this.#unlock(request, info)
         return undefined
       case 'struct':
         if (info.opcode === OPEN || info.opcode === OPENDIR) {
@@ -287,6 +292,8 @@ export class ReplyWriter {
   ): number {
     const offset = headroom ? OUT_HEADER_SIZE : 0
     const sent = this.#transport.reply(request.unique, request.resent, error, bytes, offset, length, headroom)
+    // An answer that nobody waits for was given before, to a caller that was killed.
+    if (sent === ENOENT) return sent
     this.#counters.answered(
       info.opcode,
       since,
@@ -324,6 +331,15 @@ export class ReplyWriter {
       void Promise.resolve(release?.call(this.#filesystem, gone as never)).catch(() => undefined)
     }
     if (nodeid !== undefined && nodeid !== 0) this.#forget(nodeid)
+  }
+
+  /** A lock that was granted to a caller that is gone would stay for ever. */
+  #unlock(request: AnyRequest, info: OperationInfo): void {
+    if (info.opcode !== SETLK && info.opcode !== SETLKW) return
+    const { lk } = request as SetlkRequest
+    if (lk.type === F_UNLCK) return
+    const gone = Object.assign(Object.create(request) as SetlkRequest, { lk: { ...lk, type: F_UNLCK } })
+    void Promise.resolve(this.#filesystem.setlk?.(gone)).catch(() => undefined)
   }
 
   #forget(nodeid: number): void {

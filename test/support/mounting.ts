@@ -3,7 +3,7 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { TestContext } from 'node:test'
 import { mount } from 'devfuse'
@@ -122,27 +122,24 @@ export function abortConnection(minor: number): void {
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
-let clientPath: string | undefined
+const programs = new Map<string, string>()
 
-/** Path of the compiled test client (test/support/client.c). */
+/** Path of a test program, compiled from the C file `source` of the project. */
+export function compiled(source: string): string {
+  const known = programs.get(source)
+  if (known !== undefined) return known
+  const folder = join(root, 'build/test-client')
+  mkdirSync(folder, { recursive: true })
+  const out = join(folder, `${basename(source, '.c')}-${process.pid}`)
+  execFileSync('cc', ['-O1', '-Wall', '-Wextra', '-Werror', '-o', out, join(root, source)])
+  process.on('exit', () => rmSync(out, { force: true }))
+  programs.set(source, out)
+  return out
+}
+
+/** Path of the compiled test client. */
 export function client(): string {
-  if (clientPath === undefined) {
-    const out = join(root, 'build/test-client')
-    mkdirSync(out, { recursive: true })
-    clientPath = join(out, `client-${process.pid}`)
-    execFileSync('cc', [
-      '-O1',
-      '-Wall',
-      '-Wextra',
-      '-Werror',
-      '-o',
-      clientPath,
-      join(root, 'test/support/client.c'),
-    ])
-    const made = clientPath
-    process.on('exit', () => rmSync(made, { force: true }))
-  }
-  return clientPath
+  return compiled('test/support/client.c')
 }
 
 /** Runs one operation of the test client; fails the test unless it says ok. */

@@ -59,6 +59,7 @@ const sessionKeys: Record<SessionKey, true> = {
   timeGran: true,
   maxStackDepth: true,
   requestTimeout: true,
+  interruptGrace: true,
   passthrough: true,
   busyPoll: true,
   handleSignals: true,
