@@ -125,6 +125,10 @@ export class DeviceTransport implements Transport {
     return result < 0 ? result : 0
   }
 
+  clone(): number {
+    return this.#channel.clone()
+  }
+
   setBusyPoll(microseconds: number): void {
     this.#channel.setBusyPoll(microseconds)
   }

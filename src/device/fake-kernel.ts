@@ -20,6 +20,7 @@ interface Waiting {
 }
 
 const ENOENT = -2
+const ENOTTY = -25
 
 export class FakeKernel implements Transport {
   readonly name = 'fake'
@@ -134,6 +135,10 @@ export class FakeKernel implements Transport {
   notify(message: Uint8Array): Promise<number> {
     this.strays.push(Buffer.from(message))
     return Promise.resolve(0)
+  }
+
+  clone(): number {
+    return ENOTTY
   }
 
   setBusyPoll(): void {

@@ -59,6 +59,8 @@ export interface Transport {
    * that only this thread can answer.
    */
   notify(message: Uint8Array): Promise<number>
+  /** A further descriptor of the same connection (FUSE_DEV_IOC_CLONE), owned by the caller, or -errno. */
+  clone(): number
   /** How long to busy poll at the most after a request, in microseconds; 0 turns it off. */
   setBusyPoll(microseconds: number): void
   stats(): TransportStats

@@ -112,6 +112,18 @@ export class BackingId {
     return result
   }
 
+  /**
+   * FUSE_DEV_IOC_BACKING_CLOSE of a bare id, for the process that called {@link createRaw}: it takes the same privilege.
+   * Throws as {@link createRaw} does.
+   */
+  static closeRaw(deviceFd: number, id: number): void {
+    if (process.platform !== 'linux') throw new UnsupportedError('backing ids exist on Linux only')
+    requireDescriptor('deviceFd', deviceFd)
+    const result = syscalls.ioctl(deviceFd, FUSE_DEV_IOC_BACKING_CLOSE, new Uint32Array([id]))
+    if (result < 0)
+      throw systemError(result, 'ioctl', `closing backing id ${id} failed: ${describeErrno(result)}`)
+  }
+
   /** The number that the kernel gave, > 0; the `backing_id` of fuse_open_out. */
   get id(): number {
     return this.#id

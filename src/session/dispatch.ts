@@ -26,6 +26,7 @@ import type { ResolvedOptions } from './options.js'
 import { Passthrough } from './passthrough.js'
 import type { BackingDevice } from './backing.js'
 import { ReplyWriter } from './replies.js'
+import type { Siblings } from './siblings.js'
 import { Counters } from './stats.js'
 
 const FORGET = 2
@@ -54,6 +55,8 @@ export class Dispatcher implements RequestReceiver {
   readonly passthrough: Passthrough
   readonly notifier: Notifier
   negotiation: Negotiation | undefined
+  /** The other threads that serve this connection, where there are any. */
+  siblings: Siblings | undefined
   readonly #transport: Transport
   readonly #filesystem: Filesystem
   readonly #options: ResolvedOptions
@@ -254,7 +257,7 @@ export class Dispatcher implements RequestReceiver {
         return
       case INTERRUPT:
         this.counters.received(INTERRUPT)
-        this.interrupts.interrupt((request as unknown as InterruptRequest).interrupted)
+        this.#interrupt((request as unknown as InterruptRequest).interrupted)
         return
       case DESTROY:
         this.#replies.error(request, info, 0, this.#transport.now)
@@ -262,13 +265,18 @@ export class Dispatcher implements RequestReceiver {
       case NOTIFY_REPLY: {
         const { unique, data } = request as unknown as NotifyReplyRequest
         this.counters.received(NOTIFY_REPLY)
-        this.notifier.retrieved(unique, data)
+        if (!this.notifier.retrieved(unique, data)) this.siblings?.retrieved(unique, data)
         return
       }
       default:
         // CUSE_INIT and the DAX mappings never come through this device.
         if (info.reply !== 'none') this.#replies.error(request, info, ENOSYS, this.#transport.now)
     }
+  }
+
+  // Kernel: EAGAIN would have the interrupt sent again, but is taken only on the descriptor that its request was read from.
+  #interrupt(unique: number): void {
+    if (!this.interrupts.interrupt(unique)) this.siblings?.interrupt(unique)
   }
 
   #forget(handler: Handler | undefined, item: unknown): void {
@@ -285,15 +293,7 @@ export class Dispatcher implements RequestReceiver {
     // Kernel: a major version it does not know makes it ask again with ours.
     try {
       const { answer, negotiation } = negotiate(request, this.#wanted, this.#options)
-      const { agreed } = negotiation
-      this.#context.setxattrExt = agreed.has('FUSE_SETXATTR_EXT')
-      this.passthrough.negotiated(
-        agreed.has('FUSE_PASSTHROUGH'),
-        negotiation.passthroughUnavailable,
-        agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP'),
-      )
-      this.#replies.reserve(negotiation.maxPages * 4096)
-      this.#filesystem.init?.(negotiation)
+      this.#prepare(negotiation)
       const result = this.#replies.encoded(request, (view, at) => encodeInitOut(view, at, answer))
       if (result < 0) throw new Error(`the kernel did not take the answer to INIT: ${describeErrno(result)}`)
       this.negotiation = negotiation
@@ -302,6 +302,24 @@ export class Dispatcher implements RequestReceiver {
       this.#replies.raw(request.unique, -71)
       this.#events.failed(error as Error)
     }
+  }
+
+  /** Takes over what INIT settled on another descriptor of the same connection. */
+  adopt(negotiation: Negotiation): void {
+    this.#prepare(negotiation)
+    this.negotiation = negotiation
+  }
+
+  #prepare(negotiation: Negotiation): void {
+    const { agreed } = negotiation
+    this.#context.setxattrExt = agreed.has('FUSE_SETXATTR_EXT')
+    this.passthrough.negotiated(
+      agreed.has('FUSE_PASSTHROUGH'),
+      negotiation.passthroughUnavailable,
+      agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP'),
+    )
+    this.#replies.reserve(negotiation.maxPages * 4096)
+    this.#filesystem.init?.(negotiation)
   }
 
   /** Answers a request that could not be decoded. */

@@ -7,6 +7,8 @@ import type { Transport } from '../device/transport.js'
 import { describeErrno } from '../protocol/index.js'
 import { BackingId } from './backing.js'
 import type { BackingDevice } from './backing.js'
+import { Cloning, explainClone, requireShareable } from './clone.js'
+import type { Clone } from './clone.js'
 import { ControlSocket } from './control.js'
 import { Dispatcher } from './dispatch.js'
 import { UnsupportedError, systemError, warning } from './errors.js'
@@ -49,6 +51,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   /** Settles when the session has ended, whoever ended it. */
   readonly closed: Promise<Closed>
   readonly #transport: Transport
+  readonly #filesystem: Filesystem
   readonly #dispatcher: Dispatcher
   readonly #options: ResolvedOptions
   readonly #mounted: Mounted | undefined
@@ -58,6 +61,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   #ended: Closed | undefined
   #unmounting: Promise<void> | undefined
   #control: ControlSocket | undefined
+  #cloning: Cloning | undefined
 
   /** Not for authors: use {@link mount}. */
   constructor(
@@ -67,6 +71,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     mounted: Mounted | undefined,
   ) {
     this.#transport = transport
+    this.#filesystem = filesystem
     this.#options = options
     this.#mounted = mounted
     const wanted = wishes(options, (method) => typeof filesystem[method as keyof Filesystem] === 'function')
@@ -158,6 +163,19 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     if (!Number.isInteger(id) || id <= 0)
       throw new TypeError(`a backing id is an integer > 0, not ${String(id)}`)
     return new BackingId(this, id)
+  }
+
+  /**
+   * A further descriptor of this connection (FUSE_DEV_IOC_CLONE) for a worker thread of this process, which serves the mount
+   * together with this one: send it there and pass it to `serveClone`, or use `addWorkers`, which does both. Throws an
+   * OptionError unless the filesystem says `shareable: true` and the mount was made with `passthrough: 'off'`.
+   */
+  clone(): Clone {
+    requireShareable(this.#filesystem, this.negotiation.agreed)
+    const fd = this.fd < 0 ? ENODEV : this.#transport.clone()
+    if (fd < 0) throw systemError(fd, 'ioctl', explainClone(fd))
+    this.#cloning ??= new Cloning(this.#dispatcher)
+    return this.#cloning.clone(fd, this.mountPoint, this.#options.encoding, this.negotiation)
   }
 
   /**
@@ -258,6 +276,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     this.#ended = { reason, errno: byUs ? 0 : errno }
     unwatch(this)
     this.#control?.close()
+    this.#cloning?.siblings.end()
     this.#dispatcher.finish()
     this.#transport.close()
     if (byUs) this.#resolveClosed(this.#ended)
