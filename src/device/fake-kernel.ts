@@ -129,7 +129,8 @@ export class FakeKernel implements Transport {
   replyFromFd(unique: number, resent: boolean, fd: number, offset: number, size: number): number {
     const bytes = Buffer.alloc(size)
     const length = readSync(fd, bytes, 0, size, offset)
-    return this.reply(unique, resent, 0, bytes, 0, length, false)
+    const sent = this.reply(unique, resent, 0, bytes, 0, length, false)
+    return sent < 0 ? sent : length
   }
 
   notify(message: Uint8Array): Promise<number> {
@@ -139,6 +140,10 @@ export class FakeKernel implements Transport {
 
   clone(): number {
     return ENOTTY
+  }
+
+  detachAtExit(): void {
+    // There is no mount.
   }
 
   setBusyPoll(): void {

@@ -35,6 +35,12 @@ export interface SessionOptions extends MountOptions {
   /** Kernel: seconds after which a request without an answer aborts the connection. Default: never. */
   requestTimeout?: number
   /**
+   * Milliseconds that a handler has to settle after its caller was interrupted. A caller that is being killed then gets
+   * EINTR from the session, whatever the handler does; should it settle later, what it gave out is taken back (`release`,
+   * `forget`, unlocking). Callers that go on living wait as long as the handler takes. Default 500.
+   */
+  interruptGrace?: number
+  /**
    * `auto` (default): passthrough where kernel and privileges allow it, else the data is served by the library;
    * `on`: mounting fails with the reason where it is impossible; `off`: not negotiated.
    */
@@ -59,6 +65,7 @@ export interface ResolvedOptions extends SessionOptions {
   maxBackground: number
   timeGran: number
   maxStackDepth: 1 | 2
+  interruptGrace: number
   passthrough: 'auto' | 'on' | 'off'
   handleSignals: boolean
   control: boolean
@@ -109,8 +116,9 @@ const checks: { [Key in keyof Required<SessionOptions>]: Check } = {
   timeGran: powerOfTen,
   maxStackDepth: oneOf(1, 2),
   requestTimeout: integer(1, U16),
+  interruptGrace: integer(1, 3_600_000),
   passthrough: oneOf('auto', 'on', 'off'),
-  busyPoll: integer(0, 1_000_000),
+  busyPoll: integer(0, 1000),
   handleSignals: boolean,
   control: boolean,
   onWarning: func,
@@ -127,6 +135,9 @@ const checks: { [Key in keyof Required<SessionOptions>]: Check } = {
   dirsync: boolean,
   maxRead: integer(MIN_WRITE, MAX_WRITE),
 }
+
+/** The names of all options of a session, for those who hand some of theirs on. */
+export const sessionOptionNames: readonly string[] = Object.keys(checks)
 
 /** Validates options and fills in the defaults. Throws an {@link OptionError} that names the key and the fix. */
 export function resolveOptions(options: SessionOptions): ResolvedOptions {
@@ -150,6 +161,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     maxBackground: 64,
     timeGran: 1,
     maxStackDepth: 2,
+    interruptGrace: 500,
     passthrough: 'auto',
     handleSignals: true,
     control: false,
