@@ -11,6 +11,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+bool call_is_urgent(const struct call *call) {
+  return call->nr == SPECIAL_UMOUNT || call->nr == SYS_mount || call->nr == SYS_umount2;
+}
+
 int64_t call_run(const struct call *call) {
   const int64_t *a = call->args;
   if (call->nr < 0)

@@ -2,6 +2,7 @@
 #ifndef DEVFUSE_CALL_H
 #define DEVFUSE_CALL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,9 @@ struct call {
 
 // The result, or -errno.
 int64_t call_run(const struct call *call);
+
+// Mounting and unmounting: what everybody else may be waiting for.
+bool call_is_urgent(const struct call *call);
 
 #define AS_KEEP_FSETID 1u
 #define AS_KEEP_MKNOD 2u

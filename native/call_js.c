@@ -204,7 +204,7 @@ static struct call_job *call_job_new(struct addon *addon, const struct call *cal
   if (self == NULL)
     return NULL;
   *self = (struct call_job){
-      .job = {.run = call_job_run, .done = call_job_done, .drop = call_job_drop}, .addon = addon, .call = *call};
+      .job = {.run = call_job_run, .done = call_job_done, .drop = call_job_drop, .urgent = call_is_urgent(call)}, .addon = addon, .call = *call};
   memcpy(self->texts, texts->bytes, texts->used);
   // The strings lie on the caller's stack; point to the copies.
   uintptr_t from = (uintptr_t)texts->bytes;

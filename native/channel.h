@@ -85,8 +85,9 @@ struct read_reply {
   uint8_t *buffer; // `size` bytes
 };
 
-// Answers a READ from what is cached, or with `block` in any case. 1: it would block, nothing was sent.
-int channel_reply_in_place(struct channel *channel, struct read_reply *read, bool block);
+// Answers a READ from what is cached, or with `block` in any case: bytes sent or -errno. -EAGAIN: it would block, nothing
+// was sent.
+int64_t channel_reply_in_place(struct channel *channel, struct read_reply *read, bool block);
 // The same in a thread of the pool: the `run` of a read_reply.
 void channel_reply_by_pool(struct job *job);
 

@@ -1,5 +1,6 @@
 // Glue of the channel: the class `Channel`, its life, its arrays shared with JS, and the way into onBatch and onEnd.
 #include "channel_js.h"
+#include "special.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -72,13 +73,18 @@ static void object_free(napi_env env, void *data, void *hint) {
   for (size_t i = 0; i < sizeof refs / sizeof refs[0]; i++)
     if (refs[i] != NULL)
       napi_delete_reference(env, refs[i]);
+  free(object->mounted_at);
   if (!object->addon->stuck)
     channel_free(&object->channel);
 }
 
 void channel_objects_close(struct addon *addon) {
-  for (struct channel_object *object = addon->channels; object != NULL; object = object->next)
+  for (struct channel_object *object = addon->channels; object != NULL; object = object->next) {
+    // A terminated worker runs no JS any more that could unmount.
+    if (object->channel.fd >= 0 && object->mounted_at != NULL)
+      special_detach(object->mounted_at, object->minor);
     channel_close(&object->channel, addon_handle_closed, addon);
+  }
 }
 
 // One ArrayBuffer for the three arrays of the object: stats, slots, lengths.
@@ -250,6 +256,27 @@ static napi_value clone_fd(napi_env env, napi_callback_info info) {
   return object == NULL ? NULL : int_value(env, channel_clone(&object->channel));
 }
 
+// values: path, minor.
+static napi_value detach_at_exit(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  size_t length;
+  uint32_t minor;
+  struct channel_object *object = channel_method(env, info, 2, values);
+  if (object == NULL)
+    return NULL;
+  if (napi_get_value_string_utf8(env, values[0], NULL, 0, &length) != napi_ok ||
+      napi_get_value_uint32(env, values[1], &minor) != napi_ok)
+    return addon_throw(env, "detachAtExit takes a path and a minor device number");
+  char *path = malloc(length + 1);
+  if (path == NULL)
+    return addon_throw(env, "out of memory");
+  napi_get_value_string_utf8(env, values[0], path, length + 1, &length);
+  free(object->mounted_at);
+  object->mounted_at = path;
+  object->minor = minor;
+  return NULL;
+}
+
 napi_status define_channel(napi_env env, napi_value exports) {
   const napi_property_descriptor members[] = {
       {.utf8name = "fd", .getter = get_fd, .attributes = napi_enumerable},
@@ -262,6 +289,7 @@ napi_status define_channel(napi_env env, napi_value exports) {
       {.utf8name = "sendFromFd", .method = channel_send_from_fd},
       {.utf8name = "setBusyPoll", .method = set_busy_poll},
       {.utf8name = "clone", .method = clone_fd},
+      {.utf8name = "detachAtExit", .method = detach_at_exit},
   };
   napi_value constructor;
   napi_status status = napi_define_class(env, "Channel", NAPI_AUTO_LENGTH, construct, NULL,

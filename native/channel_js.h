@@ -11,6 +11,8 @@ struct channel_object {
   napi_ref self;               // counts who needs the object beside JS: being started, jobs
   napi_ref memory, arrays, batch_callback, end_callback;
   bool held; // by being started
+  char *mounted_at; // detached when the environment ends before the channel does; or NULL
+  uint32_t minor;   // of that mount's device
 };
 
 static inline struct channel_object *object_of(struct channel *channel) { return (struct channel_object *)channel; }

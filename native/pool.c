@@ -29,6 +29,13 @@ static void list_add(struct job_list *list, struct job *job) {
   list->last = &job->next;
 }
 
+static void list_add_first(struct job_list *list, struct job *job) {
+  job->next = list->first;
+  list->first = job;
+  if (job->next == NULL)
+    list->last = &job->next;
+}
+
 static struct job *list_take(struct job_list *list) {
   struct job *job = list->first;
   list->first = job->next;
@@ -146,13 +153,16 @@ int pool_submit(struct pool *pool, struct job *job) {
   int error = 0;
   if (pool->stopping)
     error = -ECANCELED;
-  else if (pool->idle <= pool->waiting_count && pool->threads < pool->most)
+  else if (job->urgent ? pool->idle == 0 : pool->idle <= pool->waiting_count && pool->threads < pool->most)
     error = spawn(pool);
   // One thread is enough to get it done some time.
   if (error != -ECANCELED && pool->threads > 0)
     error = 0;
   if (error == 0) {
-    list_add(&pool->waiting, job);
+    if (job->urgent)
+      list_add_first(&pool->waiting, job);
+    else
+      list_add(&pool->waiting, job);
     pool->waiting_count++;
     pthread_cond_signal(&pool->work);
   }

@@ -9,6 +9,7 @@
 struct job {
   struct job *next;
   int64_t result;
+  bool urgent; // gets a thread at once, however many others wait
   void (*run)(struct job *job);  // in a thread of the pool
   void (*done)(struct job *job); // in the loop's thread; frees the job
   void (*drop)(struct job *job); // at the end, when it never got done; frees the job without touching JS

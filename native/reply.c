@@ -30,21 +30,21 @@ static int write_parts(int fd, const struct iovec *parts, int count, size_t tota
   return (size_t)written == total ? 0 : -EIO;
 }
 
-static int counted(struct channel *channel, int result) {
-  channel->stats[result == 0 ? STAT_REPLIES : STAT_REPLY_ERRORS]++;
+static int64_t counted(struct channel *channel, int64_t result) {
+  channel->stats[result >= 0 ? STAT_REPLIES : STAT_REPLY_ERRORS]++;
   channel_clock(channel);
   return result;
 }
 
 int channel_send(struct channel *channel, const void *bytes, size_t length) {
   struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
-  return counted(channel, write_parts(channel->fd, &part, 1, length));
+  return (int)counted(channel, write_parts(channel->fd, &part, 1, length));
 }
 
 int channel_sendv(struct channel *channel, const void *head, size_t head_length, const void *body, size_t body_length) {
   struct iovec parts[2] = {{.iov_base = (void *)(uintptr_t)head, .iov_len = head_length},
                            {.iov_base = (void *)(uintptr_t)body, .iov_len = body_length}};
-  return counted(channel, write_parts(channel->fd, parts, 2, head_length + body_length));
+  return (int)counted(channel, write_parts(channel->fd, parts, 2, head_length + body_length));
 }
 
 int channel_clone(const struct channel *channel) {
@@ -62,14 +62,14 @@ int channel_clone(const struct channel *channel) {
   return fd;
 }
 
-// `length` bytes of `buffer`, or the error that it is: the request is answered in any case.
-static int answer(int fd, const struct read_reply *read, uint8_t *buffer, int64_t length) {
+// `length` bytes of `buffer`, or the error that it is: the request is answered in any case. Returns `length`, or why not.
+static int64_t answer(int fd, const struct read_reply *read, uint8_t *buffer, int64_t length) {
   size_t body = length > 0 ? (size_t)length : 0;
   struct out_header header = {
       .len = (uint32_t)(sizeof header + body), .error = length < 0 ? (int32_t)length : 0, .unique = read->unique};
   struct iovec parts[2] = {{.iov_base = &header, .iov_len = sizeof header}, {.iov_base = buffer, .iov_len = body}};
   int result = write_parts(fd, parts, body > 0 ? 2 : 1, sizeof header + body);
-  return result == 0 && length < 0 ? (int)length : result;
+  return result == 0 ? length : result;
 }
 
 // Kernel: a short RWF_NOWAIT read may mean "the rest is not cached" as well as the end of the file.
@@ -95,7 +95,7 @@ static uint8_t *scratch(struct channel *channel, size_t size) {
   return channel->scratch;
 }
 
-int channel_reply_in_place(struct channel *channel, struct read_reply *read, bool block) {
+int64_t channel_reply_in_place(struct channel *channel, struct read_reply *read, bool block) {
   uint8_t *buffer = scratch(channel, read->size > 0 ? read->size : 1);
   int64_t length = -ENOMEM;
   if (buffer != NULL && block)
@@ -104,7 +104,7 @@ int channel_reply_in_place(struct channel *channel, struct read_reply *read, boo
     length = read_cached(read, buffer);
     // Whatever the reason (not cached, no RWF_NOWAIT in this filesystem), the plain read tells.
     if (length < 0)
-      return 1;
+      return -EAGAIN;
   }
   channel->stats[STAT_READS_IN_PLACE]++;
   return counted(channel, answer(channel->fd, read, buffer, length));

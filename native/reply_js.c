@@ -54,7 +54,7 @@ static void reply_job_done(struct job *job) {
   struct channel_object *object = object_of(self->read.channel);
   struct addon *addon = object->addon;
   uint32_t count;
-  object->channel.stats[job->result == 0 ? STAT_REPLIES : STAT_REPLY_ERRORS]++;
+  object->channel.stats[job->result >= 0 ? STAT_REPLIES : STAT_REPLY_ERRORS]++;
   channel_clock(&object->channel);
   napi_resolve_deferred(addon->env, self->promise, int_value(addon->env, (int)job->result));
   napi_reference_unref(addon->env, object->self, &count);
@@ -106,14 +106,14 @@ napi_value channel_send_from_fd(napi_env env, napi_callback_info info) {
   struct read_reply read = {.channel = &object->channel};
   if (!read_request(env, values, &read, &sync))
     return addon_throw(env, "sendFromFd takes unique, fd, offset, size and sync");
-  int result = channel_reply_in_place(&object->channel, &read, sync);
-  if (result <= 0)
-    return int_value(env, result);
+  int64_t result = channel_reply_in_place(&object->channel, &read, sync);
+  if (result != -EAGAIN)
+    return int_value(env, (int)result);
   if (napi_create_promise(env, &deferred, &promise) != napi_ok)
     return NULL;
   int error = reply_job_submit(object, &read, deferred);
   // Without a thread the request is answered all the same.
   if (error != 0)
-    napi_resolve_deferred(env, deferred, int_value(env, channel_reply_in_place(&object->channel, &read, true)));
+    napi_resolve_deferred(env, deferred, int_value(env, (int)channel_reply_in_place(&object->channel, &read, true)));
   return promise;
 }

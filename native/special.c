@@ -3,11 +3,14 @@
 #include "special.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -16,6 +19,9 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
+// How long the end of an environment waits for its mounts to go.
+#define DETACH_MS 1000
+
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x1000
 #endif
@@ -27,11 +33,21 @@ static int64_t or_errno(long result) { return result == -1 ? -errno : result; }
 
 static void *address(int64_t arg) { return (void *)(uintptr_t)arg; }
 
-static _Noreturn void umount_child(const char *path, int flags) {
+// In a child, so that a path that leads over a mount of our own cannot hold us up.
+static bool is_device(const char *path, uint32_t minor) {
+  struct statx found;
+  // Kernel: nobody is asked for the device number of a mount's root.
+  return syscall(SYS_statx, AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &found) == 0 &&
+         found.stx_dev_major == 0 && found.stx_dev_minor == minor;
+}
+
+static _Noreturn void umount_child(const char *path, int flags, const uint32_t *minor) {
   // The device must close when the server dies, even while this child waits for its answer.
   if (syscall(SYS_close_range, 3, ~0u, 0) != 0)
     for (int fd = 3; fd < 4096; fd++)
       syscall(SYS_close, fd);
+  if (minor != NULL && !is_device(path, *minor))
+    syscall(SYS_exit_group, ESTALE);
   long result = syscall(SYS_umount2, path, flags);
   syscall(SYS_exit_group, result == 0 ? 0 : errno);
   __builtin_unreachable();
@@ -59,17 +75,21 @@ static int64_t umount_wait(pid_t pid, int pidfd, int timeout) {
   return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
 }
 
-static int64_t umount_in_child(const char *path, int flags, int timeout) {
+static int64_t umount_in_child(const char *path, int flags, int timeout, const uint32_t *minor) {
   uint64_t all = ~UINT64_C(0), before;
   syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &before, sizeof all);
   int pidfd = -1;
   // Not fork(3): its handlers wait for locks. No exit signal: SIGCHLD would reach the program's handlers.
   long pid = syscall(SYS_clone, timeout > 0 ? CLONE_PIDFD : 0, 0, &pidfd, 0, 0);
   if (pid == 0)
-    umount_child(path, flags);
+    umount_child(path, flags, minor);
   int error = errno;
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
   return pid == -1 ? -error : umount_wait((pid_t)pid, pidfd, timeout);
+}
+
+int special_detach(const char *path, uint32_t minor) {
+  return (int)umount_in_child(path, MNT_DETACH | MNT_FORCE | UMOUNT_NOFOLLOW, DETACH_MS, &minor);
 }
 
 union control {
@@ -77,7 +97,7 @@ union control {
   char space[CMSG_SPACE(sizeof(int))];
 };
 
-static int64_t recv_fd(int sock) {
+static int64_t recv_fd(int sock, int flags) {
   char byte;
   union control control;
   struct iovec data = {.iov_base = &byte, .iov_len = 1};
@@ -85,7 +105,7 @@ static int64_t recv_fd(int sock) {
       .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
   long received;
   do
-    received = syscall(SYS_recvmsg, sock, &message, MSG_CMSG_CLOEXEC);
+    received = syscall(SYS_recvmsg, sock, &message, MSG_CMSG_CLOEXEC | flags);
   while (received == -1 && errno == EINTR);
   if (received == -1)
     return -errno;
@@ -143,9 +163,9 @@ int64_t special_run(const struct call *call) {
   const int64_t *a = call->args;
   switch (call->nr) {
   case SPECIAL_UMOUNT:
-    return a[0] == 0 ? -EFAULT : umount_in_child(address(a[0]), (int)a[1], (int)a[2]);
+    return a[0] == 0 ? -EFAULT : umount_in_child(address(a[0]), (int)a[1], (int)a[2], NULL);
   case SPECIAL_RECV_FD:
-    return recv_fd((int)a[0]);
+    return recv_fd((int)a[0], (int)a[1]);
   case SPECIAL_PREAD_NOWAIT:
     return pread_nowait((int)a[0], address(a[1]), (size_t)a[2], a[3]);
   case SPECIAL_SEND_FD:

@@ -18,6 +18,9 @@ enum special {
 // The result or -errno; -ENOSYS for a number that is none of them.
 int64_t special_run(const struct call *call);
 
+// Detaches what is mounted at `path` if its device number is still 0:`minor`, aborting its connection. 0 or -errno.
+int special_detach(const char *path, uint32_t minor);
+
 // preadv2(2) with RWF_NOWAIT into one buffer.
 int64_t pread_nowait(int fd, void *bytes, size_t length, int64_t offset);
 

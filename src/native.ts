@@ -14,7 +14,7 @@ export type SyscallArg = number | string | ArrayBufferView | null
 export const special = {
   /** `(path, flags)`: umount2(2) in a forked child that holds no descriptor, so a dying server never waits for itself. */
   umount: -1,
-  /** `(socket)`: receive one descriptor over a Unix socket (SCM_RIGHTS), close-on-exec. Without one: -ENOMSG; peer gone: -EPIPE. */
+  /** `(socket, flags)`: receive one descriptor over a Unix socket (SCM_RIGHTS), close-on-exec. Without one: -ENOMSG; peer gone: -EPIPE. */
   recvFd: -2,
   /** `(fd, bytes, length, offset)`: preadv2(2) with RWF_NOWAIT; -EAGAIN when the data is not in the page cache. */
   preadNowait: -3,
@@ -131,7 +131,7 @@ export interface NativeChannel {
   /**
    * Answers request `unique` (negative: a resent one, bit 63 set) with up to `size` bytes of `fd` at `offset`; a failed read is
    * answered with its errno. What is in the page cache is answered in place; otherwise a thread of the pool does it, or, with
-   * `sync`, this one. Returns or resolves to 0, or the -errno of the read or the write.
+   * `sync`, this one. Returns or resolves to the bytes sent, or the -errno of the read or the write.
    */
   sendFromFd(
     unique: number,
@@ -142,6 +142,11 @@ export interface NativeChannel {
   ): number | Promise<number>
   /** Longest time to look on for the next message before sleeping, in microseconds (at most 1000); 0 turns it off. Default 200. */
   setBusyPoll(maxMicroseconds: number): void
+  /**
+   * When the environment ends before `close()` was called (a terminated worker), what is mounted at `path` is detached and its
+   * connection aborted, if its device number still is 0:`minor`.
+   */
+  detachAtExit(path: string, minor: number): void
   /** A further descriptor of the same connection (FUSE_DEV_IOC_CLONE), or -errno. */
   clone(): number
   /** Stops reading; the descriptor stays open. Safe inside `onBatch`. */

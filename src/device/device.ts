@@ -17,6 +17,9 @@ const NOW = CHANNEL_STATS.indexOf('now')
 // and header + fuse_write_in (80 bytes) + max_write. The rest leaves room for extensions and long names.
 const SLOT_OVERHEAD = 8192
 
+// Kernel: XATTR_SIZE_MAX; a request that does not fit is answered E2BIG in our place.
+const MOST_XATTR = 65536
+
 // The memory of the last connection, for the next one: blocks of this size that come and go leave a heap that only grows.
 let spare: ArrayBuffer | undefined
 
@@ -43,7 +46,7 @@ export class DeviceTransport implements Transport {
 
   constructor(fd: number, maxWrite: number) {
     const native = loadNative()
-    this.#slotSize = Math.ceil((maxWrite + SLOT_OVERHEAD) / 4096) * 4096
+    this.#slotSize = Math.ceil((Math.max(maxWrite, MOST_XATTR) + SLOT_OVERHEAD) / 4096) * 4096
     const memory = takeMemory(this.#slotSize * SLOT_COUNT)
     this.memory = Buffer.from(memory)
     this.view = new DataView(memory)
@@ -123,6 +126,14 @@ export class DeviceTransport implements Transport {
     const result = await syscalls.writeAsync(fd, message)
     syscalls.close(fd)
     return result < 0 ? result : 0
+  }
+
+  clone(): number {
+    return this.#channel.clone()
+  }
+
+  detachAtExit(path: string, minor: number): void {
+    this.#channel.detachAtExit(path, minor)
   }
 
   setBusyPoll(microseconds: number): void {

@@ -20,6 +20,7 @@ interface Waiting {
 }
 
 const ENOENT = -2
+const ENOTTY = -25
 
 export class FakeKernel implements Transport {
   readonly name = 'fake'
@@ -128,12 +129,21 @@ export class FakeKernel implements Transport {
   replyFromFd(unique: number, resent: boolean, fd: number, offset: number, size: number): number {
     const bytes = Buffer.alloc(size)
     const length = readSync(fd, bytes, 0, size, offset)
-    return this.reply(unique, resent, 0, bytes, 0, length, false)
+    const sent = this.reply(unique, resent, 0, bytes, 0, length, false)
+    return sent < 0 ? sent : length
   }
 
   notify(message: Uint8Array): Promise<number> {
     this.strays.push(Buffer.from(message))
     return Promise.resolve(0)
+  }
+
+  clone(): number {
+    return ENOTTY
+  }
+
+  detachAtExit(): void {
+    // There is no mount.
   }
 
   setBusyPoll(): void {

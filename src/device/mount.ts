@@ -1,13 +1,14 @@
 // Mounting and unmounting: mount(2) for a privileged process, fusermount3 for everybody else.
 // Before the first request (the descriptor comes from here) and after the last one.
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { existsSync, writeFileSync } from 'node:fs'
+import { realpath, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { describeErrno } from '../protocol/index.js'
 import { loadNative, special } from '../native.js'
-import { syscalls } from '../syscalls/index.js'
-import { findMount } from './mountinfo.js'
+import { StatxBuffer, syscalls } from '../syscalls/index.js'
+import { findMount, isFuse, readMountInfo } from './mountinfo.js'
+import type { MountInfo } from './mountinfo.js'
 import { mountData, mountFlags } from './mount-options.js'
 import type { MountOptions } from './mount-options.js'
 
@@ -43,6 +44,7 @@ const EPERM = -1
 const ENOENT = -2
 const EBUSY = -16
 const EINVAL = -22
+const MNT_FORCE = 1
 const MNT_DETACH = 2
 const UMOUNT_NOFOLLOW = 8
 
@@ -53,23 +55,36 @@ const AF_UNIX = 1
 const SOCK_STREAM = 1
 const SOCK_CLOEXEC = 0o2000000
 const F_SETFL = 4
+const MSG_DONTWAIT = 0x40
+const AT_FDCWD = -100
+const AT_STATX_DONT_SYNC = 0x4000
+const AT_NO_AUTOMOUNT = 0x800
 
-/** Mounts at `path`. Throws a {@link MountError}. */
+/** Mounts at `path`. Throws a {@link MountError}, with nothing left mounted. */
 export async function mountDevice(path: string, options: MountOptions): Promise<Mounted> {
-  const mountPoint = resolve(path)
-  const mode = await modeOfMountPoint(mountPoint)
-  const direct = process.geteuid?.() === 0 ? mountDirectly(mountPoint, mode, options) : EPERM
-  if (typeof direct === 'number') {
-    if (direct !== EPERM) throw explainMount(direct, mountPoint)
-    const fd = await mountByHelper(mountPoint, options)
-    return { fd, mountPoint, minor: minorOf(mountPoint), how: 'fusermount3' }
-  }
-  return { fd: direct.fd, mountPoint, minor: minorOf(mountPoint), how: 'mount' }
+  const { mountPoint, mode } = await findMountPoint(resolve(path))
+  const direct = process.geteuid?.() === 0 ? await mountDirectly(mountPoint, mode, options) : EPERM
+  if (typeof direct === 'number' && direct !== EPERM) throw explainMount(direct, mountPoint)
+  const how = typeof direct === 'number' ? 'fusermount3' : 'mount'
+  const fd = typeof direct === 'number' ? await mountByHelper(mountPoint, options) : direct.fd
+  const minor = await minorOf(mountPoint)
+  if (minor >= 0) return { fd, mountPoint, minor, how }
+  // Without its number we could not tell our own mount from another one later.
+  await loadNative().syscallAsyncUtf8(special.umount, mountPoint, flagsOf('abort'), 0)
+  syscalls.close(fd)
+  throw new MountError(
+    `mounting on ${mountPoint} failed: it was gone again at once`,
+    ENOENT,
+    'statx',
+    mountPoint,
+  )
 }
 
-async function modeOfMountPoint(mountPoint: string): Promise<number> {
+/** The path with its symbolic links followed, as mount(2) will do it. */
+async function findMountPoint(path: string): Promise<{ mountPoint: string; mode: number }> {
   try {
-    return (await stat(mountPoint)).mode
+    const mountPoint = await realpath(path)
+    return { mountPoint, mode: (await stat(mountPoint)).mode }
   } catch (error) {
     const { errno = EINVAL, code } = error as NodeJS.ErrnoException
     const fix =
@@ -78,22 +93,28 @@ async function modeOfMountPoint(mountPoint: string): Promise<number> {
         : code === 'ENOENT'
           ? 'create it first'
           : 'check the path and its permissions'
-    throw new MountError(
-      `cannot mount on ${mountPoint}: stat says ${code}; ${fix}`,
-      errno,
-      'stat',
-      mountPoint,
-    )
+    throw new MountError(`cannot mount on ${path}: stat says ${code}; ${fix}`, errno, 'stat', path)
   }
 }
 
 /** mount(2): the descriptor, or -errno where the kernel refuses. */
-function mountDirectly(mountPoint: string, mode: number, options: MountOptions): { fd: number } | number {
-  const fd = syscalls.openat(-100, '/dev/fuse', O_RDWR | O_NONBLOCK | O_CLOEXEC)
+async function mountDirectly(
+  mountPoint: string,
+  mode: number,
+  options: MountOptions,
+): Promise<{ fd: number } | number> {
+  const fd = syscalls.openat(AT_FDCWD, '/dev/fuse', O_RDWR | O_NONBLOCK | O_CLOEXEC)
   if (fd < 0) throw explainDevice(fd, mountPoint)
   const type = options.subtype === undefined ? 'fuse' : `fuse.${options.subtype}`
   const data = mountData(fd, mode, options)
-  const result = syscalls.mount(options.fsName ?? 'devfuse', mountPoint, type, mountFlags(options), data)
+  // Off this thread: the path may lead over a mount that this thread serves.
+  const result = await syscalls.mountAsync(
+    options.fsName ?? 'devfuse',
+    mountPoint,
+    type,
+    mountFlags(options),
+    data,
+  )
   if (result === 0) return { fd }
   syscalls.close(fd)
   return result
@@ -101,6 +122,14 @@ function mountDirectly(mountPoint: string, mode: number, options: MountOptions):
 
 /** fusermount3 mounts and passes the descriptor back over a socket (its `_FUSE_COMMFD` protocol). */
 async function mountByHelper(mountPoint: string, options: MountOptions): Promise<number> {
+  if (options.suid || options.dev) {
+    throw new MountError(
+      `only root can mount ${mountPoint} with working set-user-id bits or device files: leave out suid and dev`,
+      EPERM,
+      'fusermount3',
+      mountPoint,
+    )
+  }
   // The helper opens the device with rights of its own, so only a missing one is told here.
   if (!existsSync('/dev/fuse')) throw explainDevice(ENOENT, mountPoint)
   const pair = new Int32Array(2)
@@ -123,7 +152,7 @@ async function mountByHelper(mountPoint: string, options: MountOptions): Promise
         mountPoint,
       )
     }
-    const fd = loadNative().syscallUtf8(special.recvFd, ours)
+    const fd = loadNative().syscallUtf8(special.recvFd, ours, MSG_DONTWAIT)
     if (fd < 0) {
       throw new MountError(
         `fusermount3 mounted ${mountPoint} but passed no descriptor: ${describeErrno(fd)}`,
@@ -136,7 +165,6 @@ async function mountByHelper(mountPoint: string, options: MountOptions): Promise
     return fd
   } finally {
     syscalls.close(ours)
-    syscalls.close(theirs)
   }
 }
 
@@ -146,6 +174,8 @@ function helperOptions(options: MountOptions): string {
   if (options.readOnly) words[0] = 'ro,nosuid,nodev'
   if (options.noexec) words.push('noexec')
   if (options.noatime) words.push('noatime')
+  if (options.sync) words.push('sync')
+  if (options.dirsync) words.push('dirsync')
   words.push(`fsname=${escape(options.fsName ?? 'devfuse')}`)
   if (options.subtype !== undefined) words.push(`subtype=${escape(options.subtype)}`)
   if (options.allowOther) words.push('allow_other')
@@ -172,6 +202,8 @@ function runHelper(
       stdio: socket === undefined ? ['ignore', 'ignore', 'pipe'] : ['ignore', 'ignore', 'pipe', socket],
       env: { ...process.env, _FUSE_COMMFD: '3', LC_ALL: 'C' },
     })
+    // Only the helper may hold its end: without a descriptor in it, receiving must fail, not wait.
+    if (socket !== undefined) syscalls.close(socket)
     let stderr = ''
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
     child.on('error', (error: NodeJS.ErrnoException) => {
@@ -227,35 +259,93 @@ function explainMount(errno: number, mountPoint: string): MountError {
   )
 }
 
-function minorOf(mountPoint: string): number {
-  return findMount(mountPoint)?.minor ?? -1
+/** Kernel: with DONT_SYNC nobody is asked for the device number of a mount's root, not even a server that is not there yet. */
+async function minorOf(mountPoint: string): Promise<number> {
+  const found = new StatxBuffer()
+  const result = await syscalls.statxAsync(
+    AT_FDCWD,
+    mountPoint,
+    AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
+    0,
+    found,
+  )
+  return result < 0 ? -1 : found.devMinor
 }
 
-/** Whether our connection is still what is mounted at the path; never touches the mount itself. */
+/** Where our connection is mounted now: its path, `covered` by another mount, or undefined: nowhere. */
+function placeOf(mounted: Mounted): string | undefined {
+  let mounts: MountInfo[]
+  try {
+    mounts = readMountInfo()
+  } catch {
+    return mounted.mountPoint // without /proc the path is all there is
+  }
+  const ours = mounts.filter((mount) => mount.major === 0 && mount.minor === mounted.minor && isFuse(mount))
+  const paths = [mounted.mountPoint, ...ours.map(({ mountPoint }) => mountPoint)]
+  const reachable = paths.find((path) => findMount(path, mounts)?.minor === mounted.minor)
+  return reachable ?? (ours.length > 0 ? COVERED : undefined)
+}
+
+const COVERED = ''
+
+/** Whether our connection is still mounted somewhere; never touches the mount itself. */
 export function isStillMounted(mounted: Mounted): boolean {
-  const found = findMount(mounted.mountPoint)
-  return found !== undefined && found.major === 0 && found.minor === mounted.minor
+  return placeOf(mounted) !== undefined
+}
+
+/** How an unmount ended: 0, or -errno and what to say about it. */
+export interface Unmounted {
+  errno: number
+  said: string
 }
 
 /**
- * umount2(2) from a child process, so that a dying server never waits for itself: 0 or -errno.
- * `lazy` detaches the mount at once and lets open files end by themselves.
+ * Unmounts wherever our connection is mounted now: umount2(2) from a child process, so that a dying server never waits for
+ * itself, or fusermount3. `lazy` detaches the mount at once and lets open files end by themselves; `abort` ends them.
  */
-export async function unmountDevice(mounted: Mounted, lazy: boolean): Promise<number> {
-  if (!isStillMounted(mounted)) return 0
+export async function unmountDevice(mounted: Mounted, how: 'clean' | 'lazy' | 'abort'): Promise<Unmounted> {
+  const path = placeOf(mounted)
+  if (path === undefined) return { errno: 0, said: '' }
+  if (path === COVERED) return { errno: EBUSY, said: 'another mount covers it; unmount that one first' }
+  if (how === 'abort') abortConnection(mounted)
+  const lazy = how !== 'clean'
   if (process.geteuid?.() === 0) {
-    const flags = UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)
-    return loadNative().syscallAsyncUtf8(special.umount, mounted.mountPoint, flags, 0)
+    const errno = await loadNative().syscallAsyncUtf8(special.umount, path, flagsOf(how), 0)
+    return {
+      errno,
+      said:
+        errno === EBUSY
+          ? 'a file or working directory on it is in use; close it, or unmount lazily'
+          : describeErrno(errno),
+    }
   }
-  const args = lazy ? ['-u', '-z', '--', mounted.mountPoint] : ['-u', '--', mounted.mountPoint]
-  const { status, stderr } = await runHelper(args, undefined, mounted.mountPoint)
-  if (status === 0) return 0
-  return /busy/i.test(stderr) ? EBUSY : EPERM
+  const args = lazy ? ['-u', '-z', '--', path] : ['-u', '--', path]
+  const { status, stderr } = await runHelper(args, undefined, path)
+  if (status === 0) return { errno: 0, said: '' }
+  return { errno: /busy/i.test(stderr) ? EBUSY : EPERM, said: `fusermount3 says: ${stderr.trim()}` }
 }
 
-/** Detaches the mount without the event loop, waiting a second at the most: 0 or -errno. */
+/** Detaches the mount and aborts its connection without the event loop, waiting a second at the most: 0 or -errno. */
 export function detachNow(mounted: Mounted): number {
-  if (!isStillMounted(mounted)) return 0
-  const native = loadNative()
-  return native.syscallUtf8(special.umount, mounted.mountPoint, UMOUNT_NOFOLLOW | MNT_DETACH, 1000)
+  const path = placeOf(mounted)
+  abortConnection(mounted)
+  if (path === undefined || path === COVERED) return 0
+  return loadNative().syscallUtf8(special.umount, path, flagsOf('abort'), 1000)
+}
+
+function flagsOf(how: 'clean' | 'lazy' | 'abort'): number {
+  // Kernel: MNT_FORCE makes FUSE abort the connection, so that nobody waits for an answer any more.
+  return UMOUNT_NOFOLLOW | (how === 'clean' ? 0 : MNT_DETACH) | (how === 'abort' ? MNT_FORCE : 0)
+}
+
+/**
+ * Ends the connection for good, where fusectl is mounted: every caller returns with an error. Closing the device is not enough,
+ * because a thread inside a write to it keeps it open.
+ */
+export function abortConnection({ minor }: { minor: number }): void {
+  try {
+    writeFileSync(`/sys/fs/fuse/connections/${minor}/abort`, '1')
+  } catch {
+    // Not mounted, not ours, or gone already.
+  }
 }

@@ -46,7 +46,7 @@ export interface Transport {
     length: number,
     headroom: boolean,
   ): number
-  /** Answers a READ with up to `size` bytes of `fd` at `offset`: 0 or -errno, or a promise of it. */
+  /** Answers a READ with up to `size` bytes of `fd` at `offset`: the bytes sent or -errno, or a promise of it. */
   replyFromFd(
     unique: number,
     resent: boolean,
@@ -59,8 +59,12 @@ export interface Transport {
    * that only this thread can answer.
    */
   notify(message: Uint8Array): Promise<number>
+  /** A further descriptor of the same connection (FUSE_DEV_IOC_CLONE), owned by the caller, or -errno. */
+  clone(): number
   /** How long to busy poll at the most after a request, in microseconds; 0 turns it off. */
   setBusyPoll(microseconds: number): void
+  /** When the thread ends without {@link close}, the mount at `path` with device number 0:`minor` is detached. */
+  detachAtExit(path: string, minor: number): void
   stats(): TransportStats
   /** Ends delivery and closes the descriptor; idempotent. The receiver's `ended` is not called. */
   close(): void

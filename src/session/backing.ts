@@ -32,13 +32,22 @@ const leaks = new FinalizationRegistry<Leaked>(({ id, device }) => {
   closeOn(live, id)
 })
 
+const told = new WeakMap<BackingDevice, Set<number>>()
+
+/** A process that has dropped its privileges fails at every close, and says so once. */
+function isNew(device: BackingDevice, errno: number): boolean {
+  const errors = told.get(device) ?? new Set()
+  told.set(device, errors)
+  return errors.size !== errors.add(errno).size
+}
+
 /** Closes `id` where the connection is still up. A failure is reported, never thrown. */
 function closeOn(device: BackingDevice, id: number): void {
   if (device.fd < 0) return
   const argument = new Uint32Array([id])
   const result = syscalls.ioctl(device.fd, FUSE_DEV_IOC_BACKING_CLOSE, argument)
   // Kernel: the device answers EPERM, and later ENODEV or ENOTCONN, once the connection is gone; its ids went with it.
-  if (result < 0 && device.fd >= 0) {
+  if (result < 0 && device.fd >= 0 && isNew(device, result)) {
     device.report(
       warning(
         'ERR_DEVFUSE_BACKING_CLOSE',
@@ -112,6 +121,18 @@ export class BackingId {
     return result
   }
 
+  /**
+   * FUSE_DEV_IOC_BACKING_CLOSE of a bare id, for the process that called {@link createRaw}: it takes the same privilege.
+   * Throws as {@link createRaw} does.
+   */
+  static closeRaw(deviceFd: number, id: number): void {
+    if (process.platform !== 'linux') throw new UnsupportedError('backing ids exist on Linux only')
+    requireDescriptor('deviceFd', deviceFd)
+    const result = syscalls.ioctl(deviceFd, FUSE_DEV_IOC_BACKING_CLOSE, new Uint32Array([id]))
+    if (result < 0)
+      throw systemError(result, 'ioctl', `closing backing id ${id} failed: ${describeErrno(result)}`)
+  }
+
   /** The number that the kernel gave, > 0; the `backing_id` of fuse_open_out. */
   get id(): number {
     return this.#id
@@ -121,6 +142,11 @@ export class BackingId {
   get closed(): boolean {
     const device = this.#device?.deref()
     return device === undefined || device.fd < 0
+  }
+
+  /** Whether it is open on this very connection. */
+  belongsTo(device: BackingDevice): boolean {
+    return this.#device?.deref() === device && device.fd >= 0
   }
 
   /**

@@ -1,6 +1,6 @@
 // Owns the control socket of a session: other processes (`devfuse stats`) ask it for one JSON object.
 // No stop of a request; it only reads what the session counted.
-import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -66,6 +66,11 @@ function removeFile(path: string): void {
   }
 }
 
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino
+}
+
+let made = 0
 const open = new Set<ControlSocket>()
 
 function closeAll(): void {
@@ -81,6 +86,8 @@ export class ControlSocket {
   readonly path: string
   readonly #server: Server
   readonly #clients = new Set<Socket>()
+
+  #ino = 0
 
   /** `minor` is the minor device number of the mount; `answer` makes the object to send. */
   constructor(minor: number, answer: () => unknown) {
@@ -102,15 +109,18 @@ export class ControlSocket {
       throw new Error(`the control socket ${this.path} would lie in the FUSE mount ${mount.mountPoint}`)
     }
     privateDirectory(this.path)
-    // Kernel: two live mounts never share a device number, so whatever is there belongs to a mount that is gone.
-    removeFile(this.path)
+    // Closing a server removes the file it was bound to, whoever has that name by then; so it never has the final one.
+    const bound = `${this.path}.${process.pid}-${++made}`
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
-      this.#server.listen(this.path, () => {
+      this.#server.listen(bound, () => {
         this.#server.off('error', reject)
         resolve()
       })
     })
+    // Kernel: two live mounts never share a device number, so whatever is there belongs to a mount that is gone.
+    renameSync(bound, this.path)
+    this.#ino = statSync(this.path).ino
     if (open.size === 0) process.on('exit', closeAll)
     open.add(this)
   }
@@ -121,7 +131,8 @@ export class ControlSocket {
     if (open.size === 0) process.off('exit', closeAll)
     for (const client of this.#clients) client.destroy()
     this.#server.close()
-    removeFile(this.path)
+    // The number, and so the name, may belong to a newer mount already.
+    if (inodeOf(this.path) === this.#ino) removeFile(this.path)
   }
 }
 

@@ -1,7 +1,7 @@
 // Serves data of opens that asked for passthrough and did not get it, where the filesystem has no read or
 // write of its own: the promise that `{ fh, passthrough: fd }` works everywhere.
 import { fchmodSync, fstatSync } from 'node:fs'
-import { EBADF, FUSE_WRITE_KILL_SUIDGID } from '../protocol/index.js'
+import { EINVAL, FUSE_WRITE_KILL_SUIDGID } from '../protocol/index.js'
 import type { Errno, FdData, ReadRequest, WriteRequest } from '../protocol/index.js'
 import { syscalls } from '../syscalls/index.js'
 import type { Passthrough } from './passthrough.js'
@@ -19,11 +19,11 @@ export class DataServer {
     this.methods = {
       read: ({ nodeid, fh, offset, size }: ReadRequest): FdData | Errno => {
         const fd = passthrough.descriptorOf(nodeid, fh)
-        return fd === undefined ? EBADF : { fd, offset, size }
+        return fd === undefined ? EINVAL : { fd, offset, size }
       },
       write: ({ nodeid, fh, offset, data, writeFlags }: WriteRequest): Promise<number> | Errno => {
         const fd = passthrough.descriptorOf(nodeid, fh)
-        if (fd === undefined) return EBADF
+        if (fd === undefined) return EINVAL
         return writeAll(fd, data, offset, (writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0)
       },
     }

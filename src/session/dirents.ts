@@ -38,22 +38,32 @@ export class DirentWriter {
   /** Takes entries while they fit: the bytes written, or -1 where not even the first one did. */
   take(entries: Iterable<Dirent | Direntplus>): number {
     let full = false
-    for (const entry of entries) {
-      if (!full && this.#put(entry)) continue
-      full = true
-      this.#refuse(entry)
-      // A generator counts a lookup only when it is asked for the entry, an array has counted them all.
-      if (!Array.isArray(entries)) break
+    try {
+      for (const entry of entries) {
+        if (!full && this.#put(entry)) continue
+        full = true
+        this.#refuse(entry)
+        // A generator counts a lookup only when it is asked for the entry, an array has counted them all.
+        if (!this.#plus || !Array.isArray(entries)) break
+      }
+    } catch (error) {
+      this.giveAllBack()
+      throw error
     }
     return this.#length(full)
   }
 
   /** The same for entries that have to be waited for. */
   async takeAsync(entries: AsyncIterable<Dirent | Direntplus>): Promise<number> {
-    for await (const entry of entries) {
-      if (this.#put(entry)) continue
-      this.#refuse(entry)
-      return this.#length(true)
+    try {
+      for await (const entry of entries) {
+        if (this.#put(entry)) continue
+        this.#refuse(entry)
+        return this.#length(true)
+      }
+    } catch (error) {
+      this.giveAllBack()
+      throw error
     }
     return this.#length(false)
   }

@@ -1,5 +1,6 @@
 // Dispatch: every request passes here once on its way in, decoded by the table and handed to the filesystem,
 // and once on its way out, as a value, an errno or a thrown error. FORGET, INTERRUPT and INIT end here.
+import { setTimeout as delay } from 'node:timers/promises'
 import type { RequestReceiver, Transport } from '../device/transport.js'
 import { EINTR, ENOSYS, EILSEQ, EIO, EOPNOTSUPP, EOVERFLOW, describeErrno } from '../protocol/index.js'
 import { ILLEGAL_NAME, OVERFLOW, decoders, encodeInitOut, operations } from '../protocol/index.js'
@@ -26,7 +27,11 @@ import type { ResolvedOptions } from './options.js'
 import { Passthrough } from './passthrough.js'
 import type { BackingDevice } from './backing.js'
 import { ReplyWriter } from './replies.js'
+import type { Siblings } from './siblings.js'
 import { Counters } from './stats.js'
+
+/** How long the end of a session waits for handlers that do not settle, in milliseconds. */
+const PATIENCE = 5000
 
 const FORGET = 2
 const RELEASE = 18
@@ -54,6 +59,8 @@ export class Dispatcher implements RequestReceiver {
   readonly passthrough: Passthrough
   readonly notifier: Notifier
   negotiation: Negotiation | undefined
+  /** The other threads that serve this connection, where there are any. */
+  siblings: Siblings | undefined
   readonly #transport: Transport
   readonly #filesystem: Filesystem
   readonly #options: ResolvedOptions
@@ -66,6 +73,9 @@ export class Dispatcher implements RequestReceiver {
   readonly #succeeded = new Set<number>()
   readonly #sticky = new Set<number>()
   #finished = false
+  /** Handlers and data jobs that have not settled, and who waits for the last of them. */
+  #unsettled = 0
+  #quiet: (() => void) | undefined
 
   constructor(
     transport: Transport,
@@ -81,7 +91,7 @@ export class Dispatcher implements RequestReceiver {
     this.#wanted = wanted
     this.#device = device
     this.#events = events
-    this.passthrough = new Passthrough(device)
+    this.passthrough = new Passthrough(device, options.passthrough === 'off')
     // A late answer finds nobody, and is taken back as any other that nobody waits for.
     this.interrupts = new Interrupts(options.interruptGrace, ({ request, info, since }) =>
       this.#replies.error(request, info, EINTR, since),
@@ -145,17 +155,26 @@ export class Dispatcher implements RequestReceiver {
     this.#events.ended(errno)
   }
 
-  /** The connection is over: cancels what is in flight and lets the filesystem clean up. */
-  finish(): void {
+  /**
+   * The connection is over: cancels what is in flight, waits for it to settle, because threads may still be at work on
+   * descriptors of the filesystem, and lets the filesystem clean up.
+   */
+  async finish(): Promise<void> {
     if (this.#finished) return
     this.#finished = true
     this.interrupts.abortAll()
-    this.passthrough.clear()
     this.notifier.end()
+    if (this.#unsettled > 0) {
+      const late = new AbortController()
+      const quiet = new Promise<void>((resolve) => (this.#quiet = resolve))
+      const patience = delay(PATIENCE, undefined, { signal: late.signal, ref: false }).catch(() => undefined)
+      await Promise.race([quiet, patience])
+      late.abort()
+    }
+    this.passthrough.clear()
     if (this.negotiation === undefined) return
     try {
-      const result: unknown = this.#filesystem.destroy?.()
-      if (isPromise(result)) result.then(undefined, (error: unknown) => this.#reportThrown('destroy', error))
+      await this.#filesystem.destroy?.()
     } catch (error) {
       this.#reportThrown('destroy', error)
     }
@@ -185,48 +204,79 @@ export class Dispatcher implements RequestReceiver {
       return false
     }
     this.interrupts.add(request, info, since)
+    this.#unsettled++
     result.then(
-      (value) => {
-        if (slot >= 0) this.#transport.release(slot)
-        this.#answer(request, info, value, since, true)
-      },
+      (value) => this.#answerLater(request, info, value, since, slot),
       (error: unknown) => {
-        if (slot >= 0) this.#transport.release(slot)
+        this.#giveBack(slot)
         this.#fail(request, info, error, since)
+        this.#settled()
       },
     )
     return slot >= 0
   }
 
+  #answerLater(request: AnyRequest, info: OperationInfo, value: unknown, since: number, slot: number): void {
+    this.#giveBack(slot)
+    this.#answer(request, info, value, since, true)
+    this.#settled()
+  }
+
+  #giveBack(slot: number): void {
+    if (slot >= 0) this.#transport.release(slot)
+  }
+
   #answer(request: AnyRequest, info: OperationInfo, value: unknown, since: number, handled: boolean): void {
-    if (this.#finished) return
+    if (this.#finished) {
+      // Nobody is left to receive what the answer gives out, and nobody will ever release it.
+      this.#replies.takeBack(request, info, value)
+      this.#done(request, info)
+      return
+    }
     let result = value
     if (handled && info.sticky && value === ENOSYS) result = this.#guardSticky(info)
     else if (info.sticky && handled) this.#succeeded.add(info.opcode)
     try {
       const pending = this.#replies.write(request, info, result, since)
       if (pending === undefined) {
-        this.interrupts.delete(request)
-      } else {
-        this.interrupts.add(request, info, since)
-        pending.then(
-          () => this.interrupts.delete(request),
-          (error: unknown) => this.#fail(request, info, error, since),
-        )
+        this.#done(request, info)
+        return
       }
+      this.interrupts.add(request, info, since)
+      this.#unsettled++
+      pending.then(
+        () => {
+          this.#done(request, info)
+          this.#settled()
+        },
+        (error: unknown) => {
+          this.#fail(request, info, error, since)
+          this.#settled()
+        },
+      )
     } catch (error) {
+      this.#replies.takeBack(request, info, value)
       this.#fail(request, info, error, since)
-    }
-    if (info.opcode === RELEASE) {
-      const release = request as unknown as { nodeid: number; fh: number }
-      this.passthrough.release(release.nodeid, release.fh)
     }
   }
 
   #fail(request: AnyRequest, info: OperationInfo, error: unknown, since: number): void {
     const { errno, expected } = errnoForKernel(error)
-    if (!expected) this.#reportThrown(info.name, error)
-    this.#answer(request, info, errno, since, true)
+    if (!expected && !this.#finished) this.#reportThrown(info.name, error)
+    if (!this.#finished) this.#replies.error(request, info, errno, since)
+    this.#done(request, info)
+  }
+
+  /** The request is over, whatever became of it. */
+  #done(request: AnyRequest, info: OperationInfo): void {
+    this.interrupts.delete(request)
+    if (info.opcode !== RELEASE) return
+    const { nodeid, fh } = request as unknown as { nodeid: number; fh: number }
+    this.passthrough.release(nodeid, fh)
+  }
+
+  #settled(): void {
+    if (--this.#unsettled === 0) this.#quiet?.()
   }
 
   /** Kernel: one ENOSYS turns such an operation off for the whole mount, which a handler rarely means. */
@@ -263,7 +313,7 @@ export class Dispatcher implements RequestReceiver {
         return
       case INTERRUPT:
         this.counters.received(INTERRUPT)
-        this.interrupts.interrupt((request as unknown as InterruptRequest).interrupted)
+        this.#interrupt((request as unknown as InterruptRequest).interrupted)
         return
       case DESTROY:
         this.#replies.error(request, info, 0, this.#transport.now)
@@ -271,13 +321,18 @@ export class Dispatcher implements RequestReceiver {
       case NOTIFY_REPLY: {
         const { unique, data } = request as unknown as NotifyReplyRequest
         this.counters.received(NOTIFY_REPLY)
-        this.notifier.retrieved(unique, data)
+        if (!this.notifier.retrieved(unique, data)) this.siblings?.retrieved(unique, data)
         return
       }
       default:
         // CUSE_INIT and the DAX mappings never come through this device.
         if (info.reply !== 'none') this.#replies.error(request, info, ENOSYS, this.#transport.now)
     }
+  }
+
+  // Kernel: EAGAIN would have the interrupt sent again, but is taken only on the descriptor that its request was read from.
+  #interrupt(unique: number): void {
+    if (!this.interrupts.interrupt(unique)) this.siblings?.interrupt(unique)
   }
 
   #forget(handler: Handler | undefined, item: unknown): void {
@@ -294,15 +349,7 @@ export class Dispatcher implements RequestReceiver {
     // Kernel: a major version it does not know makes it ask again with ours.
     try {
       const { answer, negotiation } = negotiate(request, this.#wanted, this.#options)
-      const { agreed } = negotiation
-      this.#context.setxattrExt = agreed.has('FUSE_SETXATTR_EXT')
-      this.passthrough.negotiated(
-        agreed.has('FUSE_PASSTHROUGH'),
-        negotiation.passthroughUnavailable,
-        agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP'),
-      )
-      this.#replies.reserve(negotiation.maxPages * 4096)
-      this.#filesystem.init?.(negotiation)
+      this.#prepare(negotiation)
       const result = this.#replies.encoded(request, (view, at) => encodeInitOut(view, at, answer))
       if (result < 0) throw new Error(`the kernel did not take the answer to INIT: ${describeErrno(result)}`)
       this.negotiation = negotiation
@@ -311,6 +358,24 @@ export class Dispatcher implements RequestReceiver {
       this.#replies.raw(request.unique, -71)
       this.#events.failed(error as Error)
     }
+  }
+
+  /** Takes over what INIT settled on another descriptor of the same connection. */
+  adopt(negotiation: Negotiation): void {
+    this.#prepare(negotiation)
+    this.negotiation = negotiation
+  }
+
+  #prepare(negotiation: Negotiation): void {
+    const { agreed } = negotiation
+    this.#context.setxattrExt = agreed.has('FUSE_SETXATTR_EXT')
+    this.passthrough.negotiated(
+      agreed.has('FUSE_PASSTHROUGH'),
+      negotiation.passthroughUnavailable,
+      agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP'),
+    )
+    this.#replies.reserve(negotiation.maxPages * 4096)
+    this.#filesystem.init?.(negotiation)
   }
 
   /** Answers a request that could not be decoded. */

@@ -38,6 +38,11 @@ export interface CreateReply extends WireCreateReply, BackedBy {}
  * `encoding: 'buffer'`.
  */
 export interface Filesystem<Name = string> extends Omit<Handlers<Name>, 'open' | 'create' | 'tmpfile'> {
+  /**
+   * Declares that several threads may serve one mount together, each with a filesystem object of its own: what one of them
+   * hands to the kernel (a nodeid, a handle) means the same to the others. `session.clone()` insists on it.
+   */
+  readonly shareable?: boolean
   /** Called once, when INIT is about to be answered, before any other method; throwing makes mount() fail. */
   init?(negotiation: Negotiation): void
   /** Called once, when the session has ended; nothing can be answered any more. */

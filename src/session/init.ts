@@ -127,6 +127,9 @@ function refuseImpossible(wanted: Set<InitFlagName>, options: ResolvedOptions): 
   if (options.passthrough === 'on' && !wanted.has('FUSE_PASSTHROUGH')) {
     throw new OptionError("passthrough: 'on' needs FUSE_PASSTHROUGH, which `refuse` names")
   }
+  if (options.passthrough === 'off' && wanted.has('FUSE_PASSTHROUGH')) {
+    throw new OptionError("passthrough: 'off' and FUSE_PASSTHROUGH in `want` contradict each other")
+  }
   if (wanted.has('FUSE_ALLOW_IDMAP') && !options.defaultPermissions) {
     // Kernel: the connection would answer ECONNREFUSED to every call.
     throw new OptionError('FUSE_ALLOW_IDMAP needs the option defaultPermissions: true')
@@ -155,13 +158,20 @@ export function negotiate(
   }
   const offered = new Set<InitFlagName>()
   for (const { name, bit } of initFlags) if (hasBit(offer, bit)) offered.add(name)
-  const missing = options.want.filter((flag) => !offered.has(flag))
+  const insisted = [...options.want]
+  if (options.requestTimeout !== undefined) insisted.push('FUSE_REQUEST_TIMEOUT')
+  const missing = insisted.filter((flag) => !offered.has(flag))
   if (missing.length > 0) {
     throw new NegotiationError(
-      `this kernel (FUSE 7.${offer.minor}) does not offer ${missing.join(', ')}, which \`want\` asks for`,
+      `this kernel (FUSE 7.${offer.minor}) does not offer ${missing.join(', ')}, which the options insist on`,
     )
   }
-  const agreed = new Set([...wanted].filter((flag) => offered.has(flag)))
+  // Kernel: the upper half of the flags counts with FUSE_INIT_EXT only.
+  const upper = wanted.has('FUSE_INIT_EXT') && offered.has('FUSE_INIT_EXT')
+  const agreed = new Set<InitFlagName>()
+  for (const { name, bit } of initFlags) {
+    if (wanted.has(name) && offered.has(name) && (bit < 32 || upper)) agreed.add(name)
+  }
   const passthroughUnavailable = whyNoPassthrough(offer, wanted, offered, options) ?? whyNoBacking()
   if (options.passthrough === 'on' && passthroughUnavailable !== undefined) {
     throw new NegotiationError(`passthrough: 'on' is impossible: ${passthroughUnavailable}`)
@@ -226,6 +236,7 @@ function whyNoPassthrough(
   if (options.passthrough === 'off') return "it is turned off (passthrough: 'off')"
   if (wanted.has('FUSE_WRITEBACK_CACHE')) return 'FUSE_WRITEBACK_CACHE excludes it'
   if (!wanted.has('FUSE_PASSTHROUGH')) return '`refuse` names FUSE_PASSTHROUGH'
+  if (!wanted.has('FUSE_INIT_EXT')) return '`refuse` names FUSE_INIT_EXT, without which no newer flag counts'
   if (offered.has('FUSE_PASSTHROUGH')) return undefined
   return minor < 40
     ? `the kernel speaks FUSE 7.${minor}, and passthrough came with 7.40 (Linux 6.9)`

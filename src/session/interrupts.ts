@@ -1,7 +1,7 @@
 // Cancellation: FUSE_INTERRUPT aborts the signal of the request it names, and a caller that is being killed is let
 // go even when the handler does not settle. Keeps only requests that are still being answered.
 import { readFileSync } from 'node:fs'
-import type { AnyRequest, OperationInfo, Request } from '../protocol/index.js'
+import type { AnyRequest, OperationInfo, Request, RequestContext } from '../protocol/index.js'
 
 interface Pending {
   controller: AbortController | undefined
@@ -25,10 +25,19 @@ export class InterruptedError extends Error {
   readonly code = 'EINTR'
 }
 
+/** Interrupts without a request that are remembered, oldest forgotten first; the kernel never uses a `unique` twice. */
+const MOST_EARLY = 256
+
+const ANSWERED: RequestContext = {
+  signalOf: () => AbortSignal.abort(new InterruptedError('the request has been answered already')),
+}
+
 export class Interrupts {
   readonly #pending = new Map<number, Pending>()
+  readonly #early = new Set<number>()
   readonly #interrupted = new Set<number>()
   readonly #grace: number
+  #ended = false
   readonly #letGo: (asked: Asked) => void
   #timer: NodeJS.Timeout | undefined
 
@@ -49,26 +58,28 @@ export class Interrupts {
   /** A handler returned a promise: from now on the request can be interrupted. */
   add(request: AnyRequest, info: OperationInfo, since: number): void {
     const asked = { request, info, since }
-    const pending = this.#pending.get(request.unique)
-    if (pending === undefined) {
-      this.#pending.set(request.unique, { controller: undefined, interrupted: false, asked })
-    } else {
-      pending.asked = asked
-    }
+    const pending = this.#pending.get(request.unique) ?? this.#track(request.unique)
+    pending.asked = asked
   }
 
   /** The request was answered. */
   delete(request: Request): void {
     if (this.#pending.size > 0) this.#pending.delete(request.unique)
+    // Whoever asks for the signal from now on must neither wait for it nor be remembered.
+    ;(request as { context: RequestContext }).context = ANSWERED
   }
 
   /**
-   * FUSE_INTERRUPT for `unique`; false where it is not being answered here. Kernel: it names a request that was read from
-   * this connection before.
+   * FUSE_INTERRUPT for `unique`; false where it is not being answered here. Kernel: it names a request that was read
+   * before, but where several threads read, its handler may be called only after the interrupt has arrived.
    */
   interrupt(unique: number): boolean {
     const pending = this.#pending.get(unique)
-    if (pending === undefined) return false
+    if (pending === undefined) {
+      this.#early.add(unique)
+      if (this.#early.size > MOST_EARLY) this.#early.delete(this.#early.values().next().value ?? unique)
+      return false
+    }
     pending.interrupted = true
     pending.controller?.abort(new InterruptedError('the caller was interrupted (FUSE_INTERRUPT)'))
     // Kernel: one INTERRUPT is all that is ever sent for a request, and any signal causes it; that the caller is killed
@@ -80,11 +91,8 @@ export class Interrupts {
 
   /** The signal of a request, made on first use. */
   signalOf(request: Request): AbortSignal {
-    let pending = this.#pending.get(request.unique)
-    if (pending === undefined) {
-      pending = { controller: undefined, interrupted: false, asked: undefined }
-      this.#pending.set(request.unique, pending)
-    }
+    if (this.#ended) return AbortSignal.abort(new InterruptedError('the session has ended'))
+    const pending = this.#pending.get(request.unique) ?? this.#track(request.unique)
     if (pending.controller === undefined) {
       pending.controller = new AbortController()
       if (pending.interrupted) {
@@ -94,8 +102,16 @@ export class Interrupts {
     return pending.controller.signal
   }
 
+  #track(unique: number): Pending {
+    const pending: Pending = { controller: undefined, interrupted: false, asked: undefined }
+    this.#pending.set(unique, pending)
+    if (this.#early.size > 0 && this.#early.delete(unique)) this.interrupt(unique)
+    return pending
+  }
+
   /** The connection is over: nobody waits for any answer any more. */
   abortAll(): void {
+    this.#ended = true
     for (const pending of this.#pending.values()) {
       pending.controller?.abort(new InterruptedError('the session has ended'))
     }

@@ -162,9 +162,16 @@ export class Notifier {
     return known
   }
 
-  /** A NOTIFY_REPLY came in. */
-  retrieved(unique: number, data: Buffer): void {
-    this.#retrievals.get(unique)?.(Buffer.from(data))
+  /** A NOTIFY_REPLY came in: whether it was asked for here. */
+  retrieved(unique: number, data: Buffer): boolean {
+    const done = this.#retrievals.get(unique)
+    done?.(Buffer.from(data))
+    return done !== undefined
+  }
+
+  /** Keeps the ids of this thread apart from those of others that serve the same connection. */
+  numberFrom(unique: number): void {
+    this.#unique = unique
   }
 
   /** The session has ended: what waits for the kernel waits no longer. */

@@ -118,7 +118,7 @@ const checks: { [Key in keyof Required<SessionOptions>]: Check } = {
   requestTimeout: integer(1, U16),
   interruptGrace: integer(1, 3_600_000),
   passthrough: oneOf('auto', 'on', 'off'),
-  busyPoll: integer(0, 1_000_000),
+  busyPoll: integer(0, 1000),
   handleSignals: boolean,
   control: boolean,
   onWarning: func,
@@ -135,6 +135,9 @@ const checks: { [Key in keyof Required<SessionOptions>]: Check } = {
   dirsync: boolean,
   maxRead: integer(MIN_WRITE, MAX_WRITE),
 }
+
+/** The names of all options of a session, for those who hand some of theirs on. */
+export const sessionOptionNames: readonly string[] = Object.keys(checks)
 
 /** Validates options and fills in the defaults. Throws an {@link OptionError} that names the key and the fix. */
 export function resolveOptions(options: SessionOptions): ResolvedOptions {

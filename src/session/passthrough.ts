@@ -9,6 +9,7 @@ import {
   FOPEN_PASSTHROUGH,
   FOPEN_STREAM,
 } from '../protocol/index.js'
+import { AT_FDCWD, O_ACCMODE, O_CLOEXEC, O_RDWR, StatxBuffer, syscalls } from '../syscalls/index.js'
 import { BackingId, explainBackingError } from './backing.js'
 import type { BackingDevice } from './backing.js'
 import { OptionError, warning } from './errors.js'
@@ -36,36 +37,58 @@ export interface ResolvedOpen {
 /** Why an open asked for passthrough and did not get it. */
 export type FallbackReason = string
 
+type Kind = 'passthrough' | 'cached' | 'direct'
+
+/** The opens of one handle: as a rule one, but a filesystem may give the same `fh` to many. */
+interface OpenFile {
+  passthrough: number
+  cached: number
+  direct: number
+  /** The descriptor of the easy form, and the access mode that the caller asked for. */
+  fd: number
+  access: number
+  /** Our own descriptor of the same file, made when data has to be served; -1 without. */
+  own: number
+}
+
 interface InodeMode {
-  /** Opens not yet released. */
-  opens: number
+  readonly files: Map<number, OpenFile>
   /**
-   * Kernel: an inode is either in passthrough mode (one backing object) or in cached mode, never both;
-   * direct opens count as neither, unless the file is mapped.
+   * Opens by kind. Kernel: an inode is either in passthrough mode (one backing object) or in cached mode, never both; a
+   * direct open counts as neither, unless the file is mapped.
    */
-  mode: 'passthrough' | 'cached' | 'direct'
+  passthrough: number
+  cached: number
+  direct: number
+  /** While `passthrough` > 0. */
   backingId: number
-  /** The id that the library opened itself, closed with the last release. */
+  /** The id that the library opened itself, closed with the last passthrough open. */
   owned: BackingId | undefined
+  /** Device and inode number of the real file behind it, for the easy form. */
+  identity: string
 }
 
 /** Kernel: fuse_passthrough_open refuses these beside FOPEN_PASSTHROUGH with EINVAL, seen as EIO. */
 const FORBIDDEN = FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR | FOPEN_NONSEEKABLE | FOPEN_STREAM
+
+const UNSEEKABLE = FOPEN_NONSEEKABLE | FOPEN_STREAM
 
 const RULE = 'Documentation/filesystems/fuse-passthrough.rst'
 
 export class Passthrough {
   readonly #device: BackingDevice
   readonly #inodes = new Map<number, InodeMode>()
-  readonly #descriptors = new Map<string, number>()
   readonly #fallbacks = new Map<FallbackReason, number>()
+  readonly #silent: boolean
   #agreed = false
   #unavailable: string | undefined = 'INIT has not been answered yet'
   #mmapOfDirect = false
   #opens = 0
 
-  constructor(device: BackingDevice) {
+  /** `silent`: passthrough was turned off by the author, who need not be told. */
+  constructor(device: BackingDevice, silent: boolean) {
     this.#device = device
+    this.#silent = silent
   }
 
   /** INIT is done: whether passthrough is agreed on, and why descriptors cannot be passed through all the same. */
@@ -82,7 +105,7 @@ export class Passthrough {
 
   stats(): { agreed: boolean; opens: number; backingIds: number; fallbacks: Record<string, number> } {
     let backingIds = 0
-    for (const inode of this.#inodes.values()) if (inode.mode === 'passthrough') backingIds++
+    for (const inode of this.#inodes.values()) if (inode.passthrough > 0) backingIds++
     return {
       agreed: this.#agreed,
       opens: this.#opens,
@@ -92,85 +115,111 @@ export class Passthrough {
   }
 
   /**
-   * Decides what the reply to an OPEN of `nodeid` says and counts the open. Throws an OptionError that
-   * names the rule where the author's explicit choice would be answered EIO by the kernel.
+   * Decides what the reply to an OPEN of `nodeid` says and counts the open; `flags` are those of open(2). Throws an OptionError
+   * that names the rule, and counts nothing, where the kernel would answer EIO to the author's explicit choice.
    */
-  open(nodeid: number, choice: OpenChoice): ResolvedOpen {
+  open(nodeid: number, choice: OpenChoice, flags: number): ResolvedOpen {
     const fh = choice.fh ?? 0
     const openFlags = choice.openFlags ?? 0
-    const explicit = explicitId(choice)
+    const explicit = this.#explicitId(choice)
     const inode = this.#inodes.get(nodeid)
-    if (inode?.mode === 'passthrough')
-      return this.#joinPassthrough(nodeid, inode, choice, fh, openFlags, explicit)
+    if (inode !== undefined && inode.passthrough > 0) {
+      return this.#join(inode, choice, fh, openFlags, explicit, flags)
+    }
     if (explicit !== undefined) return this.#openExplicit(nodeid, inode, fh, openFlags, explicit)
-    if (choice.passthrough === undefined) return this.#openServed(nodeid, inode, fh, openFlags)
+    const { passthrough: fd } = choice
+    if (fd === undefined) return this.#openServed(nodeid, inode, fh, openFlags, undefined, flags)
 
     const refusal = this.#unavailable ?? this.#conflict(inode, openFlags)
-    if (refusal === undefined) {
-      const owned = this.#openBacking(choice.passthrough)
-      if (owned instanceof BackingId) {
-        this.#track(nodeid, inode, 'passthrough', owned.id, owned)
-        this.#opens++
-        return { fh, openFlags: (openFlags & ~FORBIDDEN) | FOPEN_PASSTHROUGH, backingId: owned.id }
-      }
+    const owned = refusal ?? this.#openBacking(fd)
+    if (typeof owned === 'string') {
       this.#fellBack(owned)
-    } else {
-      this.#fellBack(refusal)
+      return this.#openServed(nodeid, inode, fh, openFlags, fd, flags)
     }
-    this.#descriptors.set(`${nodeid}:${fh}`, choice.passthrough)
-    return this.#openServed(nodeid, inode, fh, openFlags)
+    const mode = inode ?? this.#newMode(nodeid)
+    mode.backingId = owned.id
+    mode.owned = owned
+    mode.identity = identityOf(fd)
+    this.#count(mode, fh, 'passthrough', fd, flags)
+    this.#opens++
+    return { fh, openFlags: (openFlags & ~FORBIDDEN) | FOPEN_PASSTHROUGH, backingId: owned.id }
   }
 
-  /** Counts a RELEASE; with the last one of an inode its own backing id is closed. */
+  /** Counts a RELEASE; with the last passthrough open of an inode its own backing id is closed. */
   release(nodeid: number, fh: number): void {
-    if (this.#descriptors.size > 0) this.#descriptors.delete(`${nodeid}:${fh}`)
     const inode = this.#inodes.get(nodeid)
-    if (inode === undefined || --inode.opens > 0) return
-    this.#inodes.delete(nodeid)
-    inode.owned?.close()
+    const file = inode?.files.get(fh)
+    if (inode === undefined || file === undefined) return
+    // Which of several opens with one fh has ended cannot be told: an id must not be given up too early.
+    const kind: Kind = file.direct > 0 ? 'direct' : file.cached > 0 ? 'cached' : 'passthrough'
+    file[kind]--
+    inode[kind]--
+    if (file.direct + file.cached + file.passthrough === 0) {
+      closeOwn(file)
+      inode.files.delete(fh)
+    }
+    if (inode.passthrough === 0 && inode.owned !== undefined) {
+      inode.owned.close()
+      inode.owned = undefined
+    }
+    if (inode.files.size === 0) this.#inodes.delete(nodeid)
   }
 
-  /** The descriptor to serve data from where an easy passthrough open fell back, undefined elsewhere. */
+  /**
+   * A descriptor to serve the data of an open of the easy form from, undefined elsewhere. Kernel: it opens a backing file anew, so
+   * a descriptor that only reads, or has O_DIRECT or O_APPEND, is fine for passthrough; to serve from it we do the same.
+   */
   descriptorOf(nodeid: number, fh: number): number | undefined {
-    return this.#descriptors.size === 0 ? undefined : this.#descriptors.get(`${nodeid}:${fh}`)
+    const file = this.#inodes.get(nodeid)?.files.get(fh)
+    if (file === undefined || file.fd < 0) return undefined
+    if (file.own < 0)
+      file.own = syscalls.openat(AT_FDCWD, `/proc/self/fd/${file.fd}`, file.access | O_CLOEXEC)
+    return file.own >= 0 ? file.own : file.fd
   }
 
   /** The connection is over: the kernel has dropped every id. */
   clear(): void {
-    for (const inode of this.#inodes.values()) inode.owned?.intoRaw()
+    for (const inode of this.#inodes.values()) {
+      inode.owned?.intoRaw()
+      for (const file of inode.files.values()) closeOwn(file)
+    }
     this.#inodes.clear()
-    this.#descriptors.clear()
   }
 
-  #joinPassthrough(
-    nodeid: number,
+  #join(
     inode: InodeMode,
     choice: OpenChoice,
     fh: number,
     openFlags: number,
     explicit: number | undefined,
+    flags: number,
   ): ResolvedOpen {
-    if (explicit !== undefined && explicit !== inode.backingId) {
+    const { backingId } = inode
+    if (explicit !== undefined && explicit !== backingId) {
       throw new OptionError(
-        `the inode is open with backing id ${inode.backingId}, and the kernel answers EIO to a second id (${explicit}) ` +
+        `the inode is open with backing id ${backingId}, and the kernel answers EIO to a second id (${explicit}) ` +
           `on one inode: reuse the first one while any open lives (${RULE})`,
       )
     }
     if (explicit !== undefined) refuseFlags(openFlags)
-    inode.opens++
-    const wanted = explicit !== undefined || choice.passthrough !== undefined
-    if (wanted && (openFlags & (FOPEN_NONSEEKABLE | FOPEN_STREAM)) === 0) {
+    const { passthrough: fd } = choice
+    const refusal = fd === undefined ? undefined : this.#refuseToJoin(inode, fd, openFlags)
+    if (refusal !== undefined) this.#fellBack(refusal)
+    this.#count(inode, fh, 'passthrough', fd, flags)
+    if (refusal === undefined && (explicit !== undefined || fd !== undefined)) {
       this.#opens++
-      return { fh, openFlags: (openFlags & ~FORBIDDEN) | FOPEN_PASSTHROUGH, backingId: inode.backingId }
+      return { fh, openFlags: (openFlags & ~FORBIDDEN) | FOPEN_PASSTHROUGH, backingId }
     }
     // Kernel: while an inode is in passthrough mode, the only other legal open is one that says
     // PASSTHROUGH | DIRECT_IO with the same id; its reads and writes come to the server.
-    if (choice.passthrough !== undefined) this.#descriptors.set(`${nodeid}:${fh}`, choice.passthrough)
-    return {
-      fh,
-      openFlags: (openFlags & ~FORBIDDEN) | FOPEN_PASSTHROUGH | FOPEN_DIRECT_IO,
-      backingId: inode.backingId,
-    }
+    return { fh, openFlags: (openFlags & ~FORBIDDEN) | FOPEN_PASSTHROUGH | FOPEN_DIRECT_IO, backingId }
+  }
+
+  #refuseToJoin(inode: InodeMode, fd: number, openFlags: number): string | undefined {
+    if ((openFlags & UNSEEKABLE) !== 0) return 'FOPEN_NONSEEKABLE and FOPEN_STREAM exclude passthrough'
+    return inode.identity === '' || inode.identity === identityOf(fd)
+      ? undefined
+      : 'another real file stands behind the opens that the inode has already'
   }
 
   #openExplicit(
@@ -185,47 +234,69 @@ export class Passthrough {
     if (refusal !== undefined) {
       throw new OptionError(`the reply carries backing id ${backingId}, but ${refusal} (${RULE})`)
     }
-    this.#track(nodeid, inode, 'passthrough', backingId, undefined)
+    const mode = inode ?? this.#newMode(nodeid)
+    mode.backingId = backingId
+    mode.identity = ''
+    this.#count(mode, fh, 'passthrough', undefined, 0)
     this.#opens++
     return { fh, openFlags: openFlags | FOPEN_PASSTHROUGH, backingId }
   }
 
-  #openServed(nodeid: number, inode: InodeMode | undefined, fh: number, openFlags: number): ResolvedOpen {
+  #openServed(
+    nodeid: number,
+    inode: InodeMode | undefined,
+    fh: number,
+    openFlags: number,
+    fd: number | undefined,
+    flags: number,
+  ): ResolvedOpen {
     // Without passthrough on the connection no mode can conflict, so nothing has to be counted.
-    if (this.#agreed) {
-      const direct = (openFlags & FOPEN_DIRECT_IO) !== 0
-      this.#track(nodeid, inode, direct && inode?.mode !== 'cached' ? 'direct' : 'cached', 0, undefined)
+    if (this.#agreed || fd !== undefined) {
+      const kind = (openFlags & FOPEN_DIRECT_IO) === 0 ? 'cached' : 'direct'
+      this.#count(inode ?? this.#newMode(nodeid), fh, kind, fd, flags)
     }
     return { fh, openFlags, backingId: 0 }
   }
 
-  #track(
-    nodeid: number,
-    inode: InodeMode | undefined,
-    mode: InodeMode['mode'],
-    backingId: number,
-    owned: BackingId | undefined,
-  ): void {
-    if (inode === undefined) {
-      this.#inodes.set(nodeid, { opens: 1, mode, backingId, owned })
-      return
+  #newMode(nodeid: number): InodeMode {
+    const mode: InodeMode = {
+      files: new Map(),
+      passthrough: 0,
+      cached: 0,
+      direct: 0,
+      backingId: 0,
+      owned: undefined,
+      identity: '',
     }
-    inode.opens++
-    inode.mode = mode
-    inode.backingId = backingId
-    inode.owned = owned
+    this.#inodes.set(nodeid, mode)
+    return mode
+  }
+
+  #count(inode: InodeMode, fh: number, kind: Kind, fd: number | undefined, flags: number): void {
+    let file = inode.files.get(fh)
+    if (file === undefined) {
+      file = { passthrough: 0, cached: 0, direct: 0, fd: -1, access: 0, own: -1 }
+      inode.files.set(fh, file)
+    }
+    file[kind]++
+    inode[kind]++
+    if (fd === undefined) return
+    closeOwn(file)
+    file.access = file.fd < 0 || file.access === (flags & O_ACCMODE) ? flags & O_ACCMODE : O_RDWR
+    file.fd = fd
   }
 
   /** Why a passthrough open of this inode is impossible now, undefined if nothing speaks against it. */
   #conflict(inode: InodeMode | undefined, openFlags: number): string | undefined {
-    if (inode?.mode === 'cached')
+    if (inode !== undefined && inode.cached > 0) {
       return 'the inode is open in cached mode, which the kernel does not mix with passthrough'
-    if (inode?.mode === 'direct' && this.#mmapOfDirect) {
+    }
+    if (inode !== undefined && inode.direct > 0 && this.#mmapOfDirect) {
       return 'the inode is open with direct I/O that may be mapped, which the kernel does not mix with passthrough'
     }
-    if ((openFlags & (FOPEN_NONSEEKABLE | FOPEN_STREAM)) !== 0)
-      return 'FOPEN_NONSEEKABLE and FOPEN_STREAM exclude passthrough'
-    return undefined
+    return (openFlags & UNSEEKABLE) === 0
+      ? undefined
+      : 'FOPEN_NONSEEKABLE and FOPEN_STREAM exclude passthrough'
   }
 
   #openBacking(fd: number): BackingId | string {
@@ -241,7 +312,7 @@ export class Passthrough {
   #fellBack(reason: FallbackReason): void {
     const count = this.#fallbacks.get(reason) ?? 0
     this.#fallbacks.set(reason, count + 1)
-    if (count > 0) return
+    if (count > 0 || this.#silent) return
     this.#device.report(
       warning(
         'ERR_DEVFUSE_PASSTHROUGH',
@@ -249,20 +320,28 @@ export class Passthrough {
       ),
     )
   }
-}
 
-function explicitId(choice: OpenChoice): number | undefined {
-  if (choice.backing !== undefined) {
-    if (choice.passthrough !== undefined) {
-      throw new OptionError('an open reply carries either `backing` or `passthrough`, not both')
+  #explicitId({ backing, passthrough, backingId, openFlags = 0 }: OpenChoice): number | undefined {
+    if (backing !== undefined) {
+      if (passthrough !== undefined) {
+        throw new OptionError('an open reply carries either `backing` or `passthrough`, not both')
+      }
+      if (!backing.belongsTo(this.#device)) {
+        throw new OptionError(
+          `backing id ${backing.id} is closed, or belongs to another session: keep a BackingId open until the last ` +
+            'release of what it backs',
+        )
+      }
+      return backing.id
     }
-    return choice.backing.id
+    if (backingId !== undefined && backingId > 0) return backingId
+    if ((openFlags & FOPEN_PASSTHROUGH) !== 0) {
+      throw new OptionError(
+        'FOPEN_PASSTHROUGH needs a backing file: reply with `passthrough: fd` or `backing`',
+      )
+    }
+    return undefined
   }
-  if (choice.backingId !== undefined && choice.backingId > 0) return choice.backingId
-  if (((choice.openFlags ?? 0) & FOPEN_PASSTHROUGH) !== 0) {
-    throw new OptionError('FOPEN_PASSTHROUGH needs a backing file: reply with `passthrough: fd` or `backing`')
-  }
-  return undefined
 }
 
 function refuseFlags(openFlags: number): void {
@@ -271,4 +350,16 @@ function refuseFlags(openFlags: number): void {
     'FOPEN_KEEP_CACHE, FOPEN_CACHE_DIR, FOPEN_NONSEEKABLE and FOPEN_STREAM cannot go with a backing id, ' +
       `the kernel answers EIO to them (${RULE})`,
   )
+}
+
+const found = new StatxBuffer()
+
+/** What tells one real file from another; empty where the descriptor does not say. */
+function identityOf(fd: number): string {
+  return syscalls.fstatx(fd, 0, found) < 0 ? '' : `${found.dev}:${found.ino}`
+}
+
+function closeOwn(file: OpenFile): void {
+  if (file.own >= 0) syscalls.close(file.own)
+  file.own = -1
 }

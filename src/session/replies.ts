@@ -99,8 +99,7 @@ export class ReplyWriter {
     const at = OUT_HEADER_SIZE
     switch (info.reply) {
       case 'empty':
-        if (this.#send(request, info, 0, since, this.#scratch, 0, true) === ENOENT)
-          this.#unlock(request, info)
+        if (this.#send(request, info, 0, since, this.#scratch, 0, true) < 0) this.takeBack(request, info, 0)
         return undefined
       case 'struct':
         if (info.opcode === OPEN || info.opcode === OPENDIR) {
@@ -143,14 +142,19 @@ export class ReplyWriter {
   #open(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
     // An open without a choice of its own is as good as `{}`.
     const choice = choiceOf(info, value || {})
-    const open = info.opcode === OPEN ? this.#passthrough.open(request.nodeid, choice) : servedOpen(choice)
+    const { flags } = request as unknown as { flags: number }
+    const open =
+      info.opcode === OPEN ? this.#passthrough.open(request.nodeid, choice, flags) : servedOpen(choice)
     this.#sendScratch(request, info, since, info.encode(this.#view, OUT_HEADER_SIZE, open), open)
   }
 
   #create(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
     const choice = choiceOf(info, value)
     const { nodeid } = choice as unknown as { nodeid: number }
-    const reply = { ...choice, ...this.#passthrough.open(nodeid, choice) }
+    const { flags } = request as unknown as { flags: number }
+    // Nothing is counted before the entry is known to be whole.
+    info.encode(this.#view, OUT_HEADER_SIZE, { ...choice, ...servedOpen(choice) })
+    const reply = { ...choice, ...this.#passthrough.open(nodeid, choice, flags) }
     this.#sendScratch(request, info, since, info.encode(this.#view, OUT_HEADER_SIZE, reply), reply)
   }
 
@@ -172,12 +176,14 @@ export class ReplyWriter {
       Math.min(source.size, size),
     )
     if (typeof sent === 'number') {
-      this.#counters.answered(info.opcode, since, this.#transport.now, sent, sent < 0 ? 0 : size)
+      this.#count(info, since, sent)
       return undefined
     }
-    return sent.then((result) =>
-      this.#counters.answered(info.opcode, since, this.#transport.now, result, result < 0 ? 0 : size),
-    )
+    return sent.then((result) => this.#count(info, since, result))
+  }
+
+  #count(info: OperationInfo, since: number, sent: number): void {
+    this.#counters.answered(info.opcode, since, this.#transport.now, Math.min(sent, 0), Math.max(sent, 0))
   }
 
   #xattr(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
@@ -267,7 +273,7 @@ export class ReplyWriter {
       return
     }
     const sent = this.#send(request, info, 0, since, bytes, length, headroom)
-    if (sent === ENOENT) writer.giveAllBack()
+    if (sent < 0) writer.giveAllBack()
   }
 
   #sendScratch(
@@ -278,7 +284,7 @@ export class ReplyWriter {
     value: unknown,
   ): void {
     const sent = this.#send(request, info, 0, since, this.#scratch, length, true)
-    if (sent === ENOENT) this.#takeBack(request, info, value)
+    if (sent < 0) this.#undo(request, info, value)
   }
 
   #send(
@@ -313,37 +319,55 @@ export class ReplyWriter {
   }
 
   /** Kernel: ENOENT says that the caller is gone, so nobody will ever release or forget what the reply gave out. */
-  #takeBack(request: AnyRequest, info: OperationInfo, value: unknown): void {
+  #undo(request: AnyRequest, info: OperationInfo, value: unknown): void {
+    if (info.opcode === OPEN || info.reply === 'create') {
+      const { nodeid = request.nodeid, fh = 0 } = value as { nodeid?: number; fh?: number }
+      this.#passthrough.release(nodeid, fh)
+    }
+    this.takeBack(request, info, value)
+  }
+
+  /** Releases the handle or lock and forgets the lookup that an answer gave out and that never reached the kernel. */
+  takeBack(request: AnyRequest, info: OperationInfo, value: unknown): void {
+    if (typeof value === 'number' && value < 0) return
+    if (info.opcode === SETLK || info.opcode === SETLKW) this.#unlock(request as SetlkRequest)
     if (typeof value !== 'object' || value === null) return
     const { nodeid, fh } = value as { nodeid?: number; fh?: number }
-    if (fh !== undefined) {
-      const inode = nodeid ?? request.nodeid
-      const isDirectory = info.opcode === OPENDIR
-      const release = isDirectory ? this.#filesystem.releasedir : this.#filesystem.release
+    if (typeof fh === 'number') {
+      const release = info.opcode === OPENDIR ? this.#filesystem.releasedir : this.#filesystem.release
       const gone = Object.assign(Object.create(request) as object, {
-        nodeid: inode,
+        nodeid: nodeid ?? request.nodeid,
         fh,
         flags: 0,
         releaseFlags: 0,
         lockOwner: 0n,
       })
-      if (!isDirectory) this.#passthrough.release(inode, fh)
-      void Promise.resolve(release?.call(this.#filesystem, gone as never)).catch(() => undefined)
+      this.#quietly(() => release?.call(this.#filesystem, gone as never))
     }
-    if (nodeid !== undefined && nodeid !== 0) this.#forget(nodeid)
+    if (typeof nodeid === 'number' && nodeid !== 0) this.#forget(nodeid)
   }
 
-  /** A lock that was granted to a caller that is gone would stay for ever. */
-  #unlock(request: AnyRequest, info: OperationInfo): void {
-    if (info.opcode !== SETLK && info.opcode !== SETLKW) return
-    const { lk } = request as SetlkRequest
-    if (lk.type === F_UNLCK) return
-    const gone = Object.assign(Object.create(request) as SetlkRequest, { lk: { ...lk, type: F_UNLCK } })
-    void Promise.resolve(this.#filesystem.setlk?.(gone)).catch(() => undefined)
+  #unlock(request: SetlkRequest): void {
+    const lk = { ...request.lk, type: F_UNLCK }
+    const gone = Object.assign(Object.create(request) as object, { lk })
+    if (request.lk.type !== F_UNLCK) this.#quietly(() => this.#filesystem.setlk?.(gone as never))
   }
 
   #forget(nodeid: number): void {
-    this.#filesystem.forget?.({ nodeid, nlookup: 1 })
+    this.#quietly(() => this.#filesystem.forget?.({ nodeid, nlookup: 1 }))
+  }
+
+  /** There is nobody to answer, so a failure can only be reported. */
+  #quietly(step: () => unknown): void {
+    const report = (error: unknown): void =>
+      this.#device.report(
+        warning('ERR_DEVFUSE_HANDLER', 'taking back an answer that reached nobody failed', error),
+      )
+    try {
+      Promise.resolve(step()).catch(report)
+    } catch (error) {
+      report(error)
+    }
   }
 
   #bytes(info: OperationInfo, value: unknown): Uint8Array {

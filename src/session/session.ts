@@ -2,11 +2,13 @@
 // and is what mount() returns.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Mounted } from '../device/mount.js'
-import { detachNow, isStillMounted, unmountDevice } from '../device/mount.js'
+import { abortConnection, detachNow, isStillMounted, unmountDevice } from '../device/mount.js'
 import type { Transport } from '../device/transport.js'
 import { describeErrno } from '../protocol/index.js'
 import { BackingId } from './backing.js'
 import type { BackingDevice } from './backing.js'
+import { Cloning, explainClone, requireShareable } from './clone.js'
+import type { Clone } from './clone.js'
 import { ControlSocket } from './control.js'
 import { Dispatcher } from './dispatch.js'
 import { UnsupportedError, systemError, warning } from './errors.js'
@@ -40,15 +42,21 @@ export interface UnmountOptions {
 /** How long a connection may outlive its clean unmount, in milliseconds. */
 const MAX_AFTERLIFE = 2000
 
+/** How long a clean unmount may take before the mount is detached, in milliseconds. */
+const PATIENCE = 5000
+
 const ENODEV = -19
 const ECONNABORTED = -103
-const EBUSY = -16
+
+/** What the last word of the device means. */
+const REASONS: Record<number, Closed['reason']> = { [ENODEV]: 'outside', [ECONNABORTED]: 'aborted' }
 
 /** A mounted filesystem. `await using` unmounts it at the end of the block. */
 export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   /** Settles when the session has ended, whoever ended it. */
   readonly closed: Promise<Closed>
   readonly #transport: Transport
+  readonly #filesystem: Filesystem
   readonly #dispatcher: Dispatcher
   readonly #options: ResolvedOptions
   readonly #mounted: Mounted | undefined
@@ -57,7 +65,13 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   #ready: Promise<void>
   #ended: Closed | undefined
   #unmounting: Promise<void> | undefined
+  /** Unmounts of ours under way, and whether one has worked. */
+  #attempts = 0
+  #unmounted = false
+  readonly #over: Promise<void>
+  #resolveOver!: () => void
   #control: ControlSocket | undefined
+  #cloning: Cloning | undefined
 
   /** Not for authors: use {@link mount}. */
   constructor(
@@ -67,10 +81,12 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     mounted: Mounted | undefined,
   ) {
     this.#transport = transport
+    this.#filesystem = filesystem
     this.#options = options
     this.#mounted = mounted
     const wanted = wishes(options, (method) => typeof filesystem[method as keyof Filesystem] === 'function')
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve))
+    this.#over = new Promise((resolve) => (this.#resolveOver = resolve))
     let settled: { resolve: () => void; reject: (error: Error) => void }
     this.#ready = new Promise((resolve, reject) => (settled = { resolve, reject }))
     this.#dispatcher = new Dispatcher(transport, filesystem, options, wanted, this, {
@@ -90,6 +106,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   async start(): Promise<this> {
     watch(this, this.#options.handleSignals)
     if (this.#options.busyPoll !== undefined) this.#transport.setBusyPoll(this.#options.busyPoll)
+    if (this.#mounted !== undefined)
+      this.#transport.detachAtExit(this.#mounted.mountPoint, this.#mounted.minor)
     this.#transport.start(this.#dispatcher)
     try {
       await this.#ready
@@ -161,13 +179,32 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   }
 
   /**
-   * Unmounts and settles when the session has ended. Fails with EBUSY while the mount is in use, and goes on serving;
-   * `lazy` detaches it then. Without effect once the session has ended.
+   * A further descriptor of this connection (FUSE_DEV_IOC_CLONE) for a worker thread of this process, which serves the mount
+   * together with this one: send it there and pass it to `serveClone`, or use `addWorkers`, which does both. Throws an
+   * OptionError unless the filesystem says `shareable: true` and the mount was made with `passthrough: 'off'`.
    */
-  unmount(options: UnmountOptions = {}): Promise<void> {
-    if (this.#ended !== undefined) return Promise.resolve()
-    this.#unmounting ??= this.#unmount(options.lazy ?? false).finally(() => (this.#unmounting = undefined))
-    return this.#unmounting
+  clone(): Clone {
+    requireShareable(this.#filesystem, this.negotiation.agreed)
+    const fd = this.fd < 0 ? ENODEV : this.#transport.clone()
+    if (fd < 0) throw systemError(fd, 'ioctl', explainClone(fd))
+    this.#cloning ??= new Cloning(this.#dispatcher)
+    return this.#cloning.clone(fd, this.mountPoint, this.#options.encoding, this.negotiation)
+  }
+
+  /**
+   * Unmounts and settles when the session has ended. Fails with EBUSY while the mount is in use, and goes on serving.
+   * With `lazy` it never is: the mount is detached, this settles, and the session ends with the last file in use.
+   */
+  async unmount({ lazy = false }: UnmountOptions = {}): Promise<void> {
+    if (this.#ended !== undefined) {
+      await this.closed
+    } else if (lazy) {
+      // Not behind a clean unmount that may be waiting for a hung caller.
+      await this.#unmount('lazy')
+    } else {
+      this.#unmounting ??= this.#unmount('clean').finally(() => (this.#unmounting = undefined))
+      await this.#unmounting
+    }
   }
 
   /** Unmounts, lazily where the mount is busy. */
@@ -175,10 +212,15 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     await this.shutdown()
   }
 
-  /** Clean unmount, detached where it is busy; settles when the session has ended. */
+  /** Clean unmount, detached where it is busy or takes too long; settles when the session has ended. */
   async shutdown(): Promise<void> {
+    const timer = new AbortController()
+    const late = delay(PATIENCE, undefined, { signal: timer.signal }).then(
+      () => Promise.reject(new Error(`it took more than ${PATIENCE} ms`)),
+      () => undefined,
+    )
     try {
-      await this.unmount()
+      await Promise.race([this.unmount(), late])
     } catch (error) {
       this.report(
         warning(
@@ -186,12 +228,14 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
           `${this.mountPoint} could not be unmounted cleanly (${(error as Error).message}); it is detached instead`,
         ),
       )
-      await this.unmount({ lazy: true }).catch((problem: unknown) => {
+      await this.#unmount('abort').catch((problem: unknown) => {
         this.report(warning('ERR_DEVFUSE_UNMOUNT', `${this.mountPoint} could not be detached`, problem))
       })
-      // Open files keep a detached mount alive in the kernel; closing the device ends them.
       this.#end(0)
+    } finally {
+      timer.abort()
     }
+    await this.closed
   }
 
   /** Detaches the mount at once, without the event loop; for exit handlers. */
@@ -211,75 +255,88 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     }
   }
 
-  async #unmount(lazy: boolean): Promise<void> {
+  async #unmount(how: 'clean' | 'lazy' | 'abort'): Promise<void> {
     if (this.#mounted === undefined) {
       this.#end(0)
       return
     }
-    const result = await unmountDevice(this.#mounted, lazy)
-    if (result < 0) {
-      throw systemError(
-        result,
-        'umount2',
-        `unmounting ${this.mountPoint} failed: ${describeErrno(result)}` +
-          (result === EBUSY
-            ? ', a file or working directory on it is in use; close it, or unmount lazily'
-            : ''),
-      )
+    this.#attempts++
+    try {
+      const { errno, said } = await unmountDevice(this.#mounted, how)
+      if (errno < 0) {
+        throw systemError(
+          errno,
+          'umount2',
+          `unmounting ${this.mountPoint} failed: ${describeErrno(errno)}, ${said}`,
+        )
+      }
+      this.#unmounted = true
+    } finally {
+      this.#attempts--
     }
     // Kernel: after the last use of the mount reading the device says ENODEV, which ends the session. A busy mount that
     // was detached lazily goes on being served until its last file is closed.
-    if (lazy) return
+    if (how === 'clean') await this.#afterlife()
+  }
+
+  async #afterlife(): Promise<void> {
     const timer = new AbortController()
     const late = delay(MAX_AFTERLIFE, true, { signal: timer.signal }).catch(() => false)
-    if (await Promise.race([this.closed.then(() => false), late])) {
+    if (await Promise.race([this.#over.then(() => false), late])) {
       this.report(
         warning(
           'ERR_DEVFUSE_UNMOUNT',
           `${this.mountPoint} is unmounted here but still in use in another mount namespace; its connection is closed`,
         ),
       )
+      if (this.#mounted !== undefined) abortConnection(this.#mounted)
       this.#end(0)
     }
     timer.abort()
+    await this.closed
   }
 
   /** The device said its last word, or we did. */
   #end(errno: number): void {
     if (this.#ended !== undefined) return
-    const byUs = this.#unmounting !== undefined || errno === 0
-    const reason = byUs
-      ? 'unmount'
-      : errno === ENODEV
-        ? 'outside'
-        : errno === ECONNABORTED
-          ? 'aborted'
-          : 'error'
+    const byUs = this.#unmounted || this.#attempts > 0 || errno === 0
+    const reason = byUs ? 'unmount' : (REASONS[errno] ?? 'error')
     this.#ended = { reason, errno: byUs ? 0 : errno }
     unwatch(this)
     this.#control?.close()
-    this.#dispatcher.finish()
     this.#transport.close()
-    if (byUs) this.#resolveClosed(this.#ended)
-    else void this.#clearStale().finally(() => this.#resolveClosed(this.#ended!))
+    this.#resolveOver()
+    void this.#finish(this.#ended)
+  }
+
+  async #finish(ended: Closed): Promise<void> {
+    try {
+      await this.#dispatcher.finish()
+      if (ended.reason !== 'unmount') await this.#clearStale(ended)
+    } catch (error) {
+      this.report(warning('ERR_DEVFUSE_UNMOUNT', `clearing up after ${this.mountPoint} failed`, error))
+    }
+    this.#resolveClosed(ended)
   }
 
   /** A dead connection leaves its mount behind, where every call fails with ENOTCONN. */
-  async #clearStale(): Promise<void> {
+  async #clearStale({ reason, errno }: Closed): Promise<void> {
     this.report(
       warning(
         'ERR_DEVFUSE_ENDED',
-        this.#ended?.reason === 'outside'
+        reason === 'outside'
           ? `${this.mountPoint} was unmounted from outside`
-          : `the connection of ${this.mountPoint} was lost: ${describeErrno(this.#ended?.errno ?? ENODEV)}`,
+          : `the connection of ${this.mountPoint} was lost: ${describeErrno(errno)}`,
       ),
     )
-    if (this.#mounted !== undefined && isStillMounted(this.#mounted)) await unmountDevice(this.#mounted, true)
+    if (this.#mounted !== undefined && isStillMounted(this.#mounted))
+      await unmountDevice(this.#mounted, 'lazy')
   }
 
   async #abandon(): Promise<void> {
-    await this.unmount({ lazy: true }).catch(() => undefined)
+    await this.#unmount('abort').catch(() => undefined)
     this.#end(0)
+    await this.closed
   }
 
   async #listen(minor: number): Promise<void> {
@@ -287,6 +344,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     try {
       await control.listen()
       this.#control = control
+      if (this.#ended !== undefined) control.close()
     } catch (error) {
       this.report(
         warning(

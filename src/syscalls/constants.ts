@@ -133,6 +133,7 @@ export const MS_NOEXEC = 8
 export const MS_SYNCHRONOUS = 16
 export const MS_REMOUNT = 32
 export const MS_DIRSYNC = 128
+export const MS_NOSYMFOLLOW = 256
 export const MS_NOATIME = 1024
 export const MS_NODIRATIME = 2048
 export const MS_BIND = 4096
@@ -144,6 +145,7 @@ export const MS_SLAVE = 1 << 19
 export const MS_SHARED = 1 << 20
 export const MS_RELATIME = 1 << 21
 export const MS_STRICTATIME = 1 << 24
+export const MS_LAZYTIME = 1 << 25
 
 export const MNT_FORCE = 1
 export const MNT_DETACH = 2
@@ -152,6 +154,26 @@ export const UMOUNT_NOFOLLOW = 8
 
 export const OPEN_TREE_CLONE = 1
 export const OPEN_TREE_CLOEXEC = O_CLOEXEC
+
+export const FSOPEN_CLOEXEC = 1
+export const FSMOUNT_CLOEXEC = 1
+export const FSCONFIG_SET_FLAG = 0
+export const FSCONFIG_SET_STRING = 1
+export const FSCONFIG_CMD_CREATE = 6
+export const MOVE_MOUNT_F_EMPTY_PATH = 4
+export const MOUNT_ATTR_RDONLY = 0x1
+export const MOUNT_ATTR_NOSUID = 0x2
+export const MOUNT_ATTR_NODEV = 0x4
+export const MOUNT_ATTR_NOEXEC = 0x8
+export const MOUNT_ATTR_NOATIME = 0x10
+export const MOUNT_ATTR_STRICTATIME = 0x20
+export const MOUNT_ATTR_NODIRATIME = 0x80
+export const MOUNT_ATTR_IDMAP = 0x100000
+export const MOUNT_ATTR_NOSYMFOLLOW = 0x200000
+
+export const AF_UNIX = 1
+export const SOCK_STREAM = 1
+export const SOCK_CLOEXEC = 0o2000000
 
 export const CLONE_FS = 0x200
 export const CLONE_NEWNS = 0x20000

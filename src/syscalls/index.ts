@@ -4,6 +4,7 @@ import { dataCalls } from './data.js'
 import { directoryCalls } from './directories.js'
 import { openDoor } from './door.js'
 import type { StringEncoding } from './door.js'
+import { mountCalls } from './mounts.js'
 import { pathCalls } from './paths.js'
 import { processCalls } from './process.js'
 import { xattrCalls } from './xattrs.js'
@@ -18,6 +19,7 @@ export type { Credentials, StringEncoding } from './door.js'
 export type { FcntlLock } from './data.js'
 export type { FilesystemStatistics } from './attributes.js'
 export type { FileHandle, OpenHow } from './paths.js'
+export type { MountAttributes } from './mounts.js'
 export type { ResourceLimit } from './process.js'
 export type { StatxTime } from './statx.js'
 export type { SyscallName } from './numbers.js'
@@ -35,6 +37,7 @@ export function makeSyscalls(encoding: StringEncoding) {
     ...xattrCalls(door),
     ...dataCalls(door),
     ...processCalls(door),
+    ...mountCalls(door),
   }
 }
 

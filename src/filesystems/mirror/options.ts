@@ -1,5 +1,5 @@
 // The options of a mirror: its own, checked here, and those of the session, handed on to mount().
-import { OptionError } from '../../index.js'
+import { OptionError, sessionOptionNames } from '../../index.js'
 import type { SessionOptions } from '../../index.js'
 
 /** How long the kernel may answer from its caches without asking, in seconds (fractions allowed). */
@@ -46,39 +46,6 @@ const NORMAL: CacheTimes = { entryValid: 1, attrValid: 1, negativeValid: 0 }
 const NONE: CacheTimes = { entryValid: 0, attrValid: 0, negativeValid: 0 }
 const MIN_PATH_DESCRIPTORS = 16
 
-type SessionKey = Exclude<keyof SessionOptions, 'encoding'>
-
-const sessionKeys: Record<SessionKey, true> = {
-  want: true,
-  prefer: true,
-  refuse: true,
-  maxWrite: true,
-  maxReadahead: true,
-  maxBackground: true,
-  congestionThreshold: true,
-  timeGran: true,
-  maxStackDepth: true,
-  requestTimeout: true,
-  interruptGrace: true,
-  passthrough: true,
-  busyPoll: true,
-  handleSignals: true,
-  control: true,
-  onWarning: true,
-  fsName: true,
-  subtype: true,
-  allowOther: true,
-  defaultPermissions: true,
-  readOnly: true,
-  suid: true,
-  dev: true,
-  noexec: true,
-  noatime: true,
-  sync: true,
-  dirsync: true,
-  maxRead: true,
-}
-
 /** Checks the options. Throws an {@link OptionError} that names the key and the fix. */
 export function resolveMirrorOptions(options: MirrorOptions): ResolvedMirrorOptions {
   const session: Record<string, unknown> = {}
@@ -89,8 +56,10 @@ export function resolveMirrorOptions(options: MirrorOptions): ResolvedMirrorOpti
         'option `encoding`: a mirror keeps names byte-exact by itself (latin1); leave it out',
       )
     }
-    if (!Object.hasOwn(sessionKeys, key)) {
-      const known = ['cache', 'maxPathDescriptors', ...Object.keys(sessionKeys)].toSorted()
+    if (!sessionOptionNames.includes(key)) {
+      const known = ['cache', 'maxPathDescriptors', ...sessionOptionNames]
+        .filter((name) => name !== 'encoding')
+        .toSorted()
       throw new OptionError(`unknown option \`${key}\` of a mirror; the options are ${known.join(', ')}`)
     }
     if (value !== undefined) session[key] = value

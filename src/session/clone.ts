@@ -1,0 +1,183 @@
+// Further threads that serve a mount: each takes a clone of the connection's descriptor (FUSE_DEV_IOC_CLONE) and the
+// negotiation of the first one. Stands where the session stands for the thread that mounted.
+import { DeviceTransport } from '../device/device.js'
+import { describeErrno } from '../protocol/index.js'
+import type { NameEncoding } from '../protocol/index.js'
+import type { BackingDevice } from './backing.js'
+import { Dispatcher } from './dispatch.js'
+import { OptionError, UnsupportedError } from './errors.js'
+import type { DevfuseWarning } from './errors.js'
+import { warning } from './errors.js'
+import type { Filesystem } from './filesystem.js'
+import type { Negotiation } from './init.js'
+import type { Notifier } from './notify.js'
+import { resolveOptions } from './options.js'
+import type { SessionOptions } from './options.js'
+import { Siblings } from './siblings.js'
+import type { OperationStats } from './stats.js'
+
+// Ids of NOTIFY_RETRIEVE that one thread can use before it meets those of the next.
+const IDS_PER_CLONE = 2 ** 32
+
+/** What `session.clone()` returns: plain data, to be sent to the worker thread of this process that will serve it. */
+export interface Clone {
+  /** A descriptor of the same connection; {@link serveClone} takes it over. */
+  readonly fd: number
+  /** Name of the channel over which the threads of this connection talk to each other. */
+  readonly key: string
+  /** 1 for the first clone of a session, 2 for the next, ... */
+  readonly index: number
+  readonly mountPoint: string
+  readonly encoding: NameEncoding
+  readonly negotiation: Negotiation
+}
+
+/** Why `filesystem` cannot be served by several threads; throws an {@link OptionError}. */
+export function requireShareable(filesystem: { shareable?: boolean }, agreed: Negotiation['agreed']): void {
+  if (filesystem.shareable !== true) {
+    throw new OptionError(
+      'a mount is served by several threads only if its filesystem says `shareable: true`: each thread has an object of its ' +
+        'own, and nodeids and handles must mean the same to all of them',
+    )
+  }
+  if (agreed.has('FUSE_PASSTHROUGH')) {
+    throw new OptionError(
+      "clones exclude passthrough, whose rules are kept per thread: mount with passthrough: 'off'",
+    )
+  }
+}
+
+/**
+ * Serves a mount in this thread, too, through a clone that another thread made with `session.clone()`. INIT was answered there;
+ * here the filesystem's `init` is called with its result, and `destroy` at the end. Kernel: a request is answered by the thread
+ * that read it, and whichever thread is idle reads the next one.
+ *
+ * Throws an OptionError unless the filesystem says `shareable: true`. Source: Documentation/filesystems/fuse/fuse.rst.
+ */
+export function serveClone<Name extends string | Buffer = string>(
+  clone: Clone,
+  filesystem: Filesystem<Name>,
+  options: Pick<SessionOptions, 'onWarning' | 'busyPoll'> = {},
+): CloneSession {
+  if (process.platform !== 'linux') throw new UnsupportedError('device clones exist on Linux only')
+  requireShareable(filesystem, clone.negotiation.agreed)
+  return new CloneSession(clone, filesystem as unknown as Filesystem, options)
+}
+
+/** One thread's share of a mount, from {@link serveClone} to the end of the connection. */
+export class CloneSession implements BackingDevice, AsyncDisposable {
+  /** Settles when this thread serves the mount no longer: the mount has ended, or {@link close} was called. */
+  readonly closed: Promise<void>
+  readonly #clone: Clone
+  readonly #transport: DeviceTransport
+  readonly #dispatcher: Dispatcher
+  readonly #siblings: Siblings
+  readonly #onWarning: (problem: DevfuseWarning) => void
+  #resolveClosed!: () => void
+  #ended = false
+
+  /** Not for authors: use {@link serveClone}. */
+  constructor(clone: Clone, filesystem: Filesystem, options: Pick<SessionOptions, 'onWarning' | 'busyPoll'>) {
+    const { encoding, negotiation } = clone
+    const resolved = resolveOptions({ ...options, encoding, maxWrite: negotiation.maxWrite })
+    this.#clone = clone
+    this.#onWarning = resolved.onWarning
+    this.closed = new Promise((resolve) => (this.#resolveClosed = resolve))
+    this.#transport = new DeviceTransport(clone.fd, resolved.maxWrite)
+    this.#dispatcher = new Dispatcher(this.#transport, filesystem, resolved, negotiation.wanted, this, {
+      ready: () => undefined,
+      failed: (error) => this.report(warning('ERR_DEVFUSE_CLONE', error.message, error)),
+      ended: () => this.#end(),
+    })
+    this.#dispatcher.adopt(negotiation)
+    this.#dispatcher.notifier.numberFrom(clone.index * IDS_PER_CLONE)
+    this.#siblings = new Siblings(clone.key, {
+      interrupted: (unique) => this.#dispatcher.interrupts.interrupt(unique),
+      retrieved: (unique, data) => this.#dispatcher.notifier.retrieved(unique, data),
+      ended: () => this.#end(),
+    })
+    this.#dispatcher.siblings = this.#siblings
+    if (options.busyPoll !== undefined) this.#transport.setBusyPoll(options.busyPoll)
+    this.#transport.start(this.#dispatcher)
+  }
+
+  /** Descriptor of this thread's clone, -1 once it is closed. */
+  get fd(): number {
+    return this.#transport.fd
+  }
+
+  get mountPoint(): string {
+    return this.#clone.mountPoint
+  }
+
+  /** What INIT settled, in the thread that mounted. */
+  get negotiation(): Negotiation {
+    return this.#clone.negotiation
+  }
+
+  /** Notifications to the kernel, from this thread. */
+  get notify(): Notifier {
+    return this.#dispatcher.notifier
+  }
+
+  /** What this thread has answered, by operation. */
+  stats(): { inFlight: number; operations: Record<string, OperationStats> } {
+    const { interrupts, counters } = this.#dispatcher
+    return { inFlight: interrupts.size, operations: counters.snapshot() }
+  }
+
+  /**
+   * Serves no more in this thread; the others go on. Kernel: requests that this thread has read and not answered fail with
+   * ECONNABORTED.
+   */
+  async close(): Promise<void> {
+    this.#end()
+    await this.closed
+  }
+
+  /** The same as {@link close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** Passes a survived problem to the option `onWarning`. */
+  report(problem: DevfuseWarning): void {
+    this.#onWarning(problem)
+  }
+
+  #end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#dispatcher.finish()
+    this.#transport.close()
+    this.#siblings.close()
+    this.#resolveClosed()
+  }
+}
+
+/** Makes clones of one connection, in the thread that mounted it. */
+export class Cloning {
+  readonly siblings: Siblings
+  readonly #key: string
+  #made = 0
+
+  /** `dispatcher` is the one of the thread that mounted; `ended` is called when another thread ended the connection. */
+  constructor(dispatcher: Dispatcher) {
+    this.#key = `devfuse-${crypto.randomUUID()}`
+    this.siblings = new Siblings(this.#key, {
+      interrupted: (unique) => dispatcher.interrupts.interrupt(unique),
+      retrieved: (unique, data) => dispatcher.notifier.retrieved(unique, data),
+      ended: () => undefined,
+    })
+    dispatcher.siblings = this.siblings
+  }
+
+  clone(fd: number, mountPoint: string, encoding: NameEncoding, negotiation: Negotiation): Clone {
+    return { fd, key: this.#key, index: ++this.#made, mountPoint, encoding, negotiation }
+  }
+}
+
+/** Why a clone could not be made. */
+export function explainClone(errno: number): string {
+  return `FUSE_DEV_IOC_CLONE failed: ${describeErrno(errno)}; the kernel has it since Linux 4.2, and /dev/fuse must be open to us`
+}

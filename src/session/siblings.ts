@@ -1,0 +1,52 @@
+// The threads that serve one connection together, each through a descriptor of its own. Kernel: it hands INTERRUPT and
+// NOTIFY_REPLY to whichever descriptor is read next; here they find the thread that they are meant for.
+import { BroadcastChannel } from 'node:worker_threads'
+
+type Message = { interrupted: number } | { retrieved: number; data: Uint8Array } | { ended: true }
+
+/** What one thread hears from the others. */
+export interface SiblingEvents {
+  interrupted(unique: number): void
+  retrieved(unique: number, data: Buffer): void
+  ended(): void
+}
+
+/** One thread's link to the others that serve the connection `key`. It never keeps the thread alive. */
+export class Siblings {
+  readonly #channel: BroadcastChannel
+
+  constructor(key: string, events: SiblingEvents) {
+    this.#channel = new BroadcastChannel(key)
+    this.#channel.unref()
+    this.#channel.onmessage = (event: unknown) => {
+      const message = (event as { data: Message }).data
+      if ('interrupted' in message) events.interrupted(message.interrupted)
+      else if ('retrieved' in message) events.retrieved(message.retrieved, Buffer.from(message.data))
+      else events.ended()
+    }
+  }
+
+  /** An INTERRUPT for a request that this thread does not know. */
+  interrupt(unique: number): void {
+    this.#post({ interrupted: unique })
+  }
+
+  /** A NOTIFY_REPLY for data that this thread did not ask for. */
+  retrieved(unique: number, data: Uint8Array): void {
+    this.#post({ retrieved: unique, data })
+  }
+
+  /** This thread has ended the connection: the others shall close their descriptors, which keep it open. */
+  end(): void {
+    this.#post({ ended: true })
+    this.close()
+  }
+
+  close(): void {
+    this.#channel.close()
+  }
+
+  #post(message: Message): void {
+    this.#channel.postMessage(message)
+  }
+}

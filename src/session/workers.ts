@@ -1,0 +1,63 @@
+// Worker threads that serve a mount together with the one that mounted it: starts them and hands each its clone.
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { syscalls } from '../syscalls/index.js'
+import type { Clone } from './clone.js'
+import { warning } from './errors.js'
+import type { Session } from './session.js'
+
+/** What a worker thread gets to know. */
+export interface WorkerOrders {
+  clone: Clone
+  /** URL of the module whose default export is the filesystem. */
+  module: string
+}
+
+/**
+ * Serves the mount of `session` with `count` more threads. Each imports `module`, whose default export is a filesystem that says
+ * `shareable: true`; `workerData` reaches it as `workerData` of node:worker_threads. Resolves with the threads once all of them
+ * serve. They end with the mount, and keep the process alive until then.
+ *
+ * Rejects where a thread fails to start; those that serve already go on. One that dies later is reported through `onWarning`, its
+ * unanswered requests fail with ECONNABORTED, and the others go on.
+ */
+export async function addWorkers(
+  session: Session,
+  module: string | URL,
+  count: number,
+  options: { workerData?: unknown } = {},
+): Promise<Worker[]> {
+  return Promise.all(Array.from({ length: count }, () => addWorker(session, String(module), options)))
+}
+
+async function addWorker(
+  session: Session,
+  module: string,
+  options: { workerData?: unknown },
+): Promise<Worker> {
+  const clone = session.clone()
+  const orders: WorkerOrders = { clone, module }
+  const worker = new Worker(new URL('./worker-entry.js', import.meta.url), {
+    workerData: options.workerData,
+    argv: [clone.mountPoint],
+  })
+  const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error))
+  worker.postMessage(orders)
+  try {
+    await Promise.race([once(worker, 'message'), failed])
+  } catch (error) {
+    // The thread never got to take the descriptor over.
+    syscalls.close(clone.fd)
+    throw error
+  }
+  failed.catch((error: unknown) =>
+    session.report(
+      warning(
+        'ERR_DEVFUSE_WORKER',
+        `a worker thread that serves ${clone.mountPoint} died: ${String(error)}`,
+        error,
+      ),
+    ),
+  )
+  return worker
+}
