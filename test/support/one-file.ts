@@ -73,4 +73,3 @@ export async function settled(condition: () => boolean): Promise<void> {
   for (let i = 0; i < 200 && !condition(); i++) await new Promise((done) => setTimeout(done, 10))
   assert.ok(condition())
 }
-
