@@ -33,7 +33,7 @@ export interface FsMount {
   fd: number
   device: DeviceNumber
   /** Settles when the mount is in place. Throws a {@link MountError}; the descriptor stays the caller's. */
-  attach(): Promise<void>
+  readonly attach: () => Promise<void>
 }
 
 /**
@@ -57,20 +57,19 @@ export async function fsMount(
       const result = await syscalls.fsconfigAsync(context, FSCONFIG_CMD_CREATE)
       if (result < 0) throw explain(context, result, 'fsconfig', mountPoint)
       const tree = detached(context, mountPoint, options)
-      return { fd, device: deviceOf(tree), attach: () => attach(context, tree, mountPoint) }
+      const finish = (): Promise<void> => attach(tree, mountPoint)
+      return { fd, device: deviceOf(tree), attach: () => finish().finally(() => syscalls.close(context)) }
     }
     // Kernel: this call now waits for the answer to INIT, so it must not be this thread that makes it.
     const created = syscalls.fsconfigAsync(context, FSCONFIG_CMD_CREATE)
     const device = await appearing(fd, created)
-    return {
-      fd,
-      device,
-      attach: async () => {
-        const result = await created
-        if (result < 0) throw explain(context, result, 'fsconfig', mountPoint)
-        await attach(context, detached(context, mountPoint, options), mountPoint)
-      },
+    if (device === undefined) throw explain(context, await created, 'fsconfig', mountPoint)
+    const finish = async (): Promise<void> => {
+      const result = await created
+      if (result < 0) throw explain(context, result, 'fsconfig', mountPoint)
+      await attach(detached(context, mountPoint, options), mountPoint)
     }
+    return { fd, device, attach: () => finish().finally(() => syscalls.close(context)) }
   } catch (error) {
     syscalls.close(context)
     if (fd >= 0) syscalls.close(fd)
@@ -106,23 +105,19 @@ function configure(context: number, mountPoint: string, list: readonly Parameter
 }
 
 /**
- * Waits until the descriptor has its connection. Kernel: after SYNC_INIT even a poll(2) of it waits for that, and would wait
- * for ever where no superblock comes of it.
+ * Waits until the descriptor has its connection; undefined where the superblock could not be made. Kernel: after SYNC_INIT
+ * even a poll(2) of it waits for that, and would wait for ever where no superblock comes of it.
  */
-async function appearing(fd: number, created: Promise<number>): Promise<DeviceNumber> {
-  let failed = false
-  void created.then((result) => (failed = result < 0))
+async function appearing(fd: number, created: Promise<number>): Promise<DeviceNumber | undefined> {
+  const progress = { over: false }
+  void created.then(() => (progress.over = true))
   for (;;) {
+    const { over } = progress
     const device = connectionOf(fd)
     if (typeof device === 'object') return device
-    if (failed || device === undefined) {
-      throw new MountError(
-        'the superblock was made, but /proc does not show its connection',
-        EINVAL,
-        'fsconfig',
-        '',
-      )
-    }
+    if (over) return undefined
+    if (device === undefined)
+      throw new MountError('syncInit needs /proc to see its progress', EINVAL, 'open', '/proc/self/fdinfo')
     await nextTurn()
   }
 }
@@ -142,10 +137,9 @@ function deviceOf(tree: number): DeviceNumber {
   return { major: found.devMajor, minor: found.devMinor }
 }
 
-async function attach(context: number, tree: number, mountPoint: string): Promise<void> {
+async function attach(tree: number, mountPoint: string): Promise<void> {
   const result = await syscalls.moveMountAsync(tree, '', AT_FDCWD, mountPoint, MOVE_MOUNT_F_EMPTY_PATH)
   syscalls.close(tree)
-  syscalls.close(context)
   if (result < 0) throw explainMount(result, 'move_mount', mountPoint)
 }
 

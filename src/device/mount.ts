@@ -46,7 +46,7 @@ export interface Mounted {
 export interface Mounting {
   mounted: Mounted
   /** Settles when the mount is in place; with `syncInit` that takes an answer to INIT. Throws a {@link MountError}. */
-  finish(): Promise<void>
+  readonly finish: () => Promise<void>
 }
 
 const EPERM = -1
