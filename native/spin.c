@@ -35,7 +35,8 @@ uint64_t spin_window(struct spin *spin, uint64_t now) {
   }
   if (spin->alone || now < spin->muted_until || spin->gap > spin->max)
     return 0;
-  uint64_t window = 2 * spin->gap + 20 * US;
+  // A wake-up costs more than the time it takes a client that was held up to ask again.
+  uint64_t window = 4 * spin->gap + 60 * US;
   return window < spin->max ? window : spin->max;
 }
 

@@ -7,6 +7,7 @@ import { syscalls } from '../syscalls/index.js'
 import type { RequestReceiver, Transport, TransportStats } from './transport.js'
 
 const EBADF = -9
+const POLLERR = 8
 const F_DUPFD_CLOEXEC = 1030
 const SLOT_COUNT = 16
 // All but the last one, which is a clock.
@@ -64,6 +65,12 @@ export class DeviceTransport implements Transport {
 
   get fd(): number {
     return this.#closed ? -1 : this.#channel.fd
+  }
+
+  get connected(): boolean {
+    // Kernel: polling a connection that has ended says POLLERR.
+    const bits = this.fd < 0 ? POLLERR : syscalls.pollNow(this.fd, 0)
+    return bits >= 0 && (bits & POLLERR) === 0
   }
 
   get now(): number {

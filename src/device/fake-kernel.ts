@@ -36,6 +36,10 @@ export class FakeKernel implements Transport {
   #requests = 0
   #closed = false
 
+  get connected(): boolean {
+    return !this.#closed
+  }
+
   get now(): number {
     return performance.now()
   }

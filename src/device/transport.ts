@@ -24,6 +24,8 @@ export interface Transport {
   readonly view: DataView
   /** The descriptor of the connection for its ioctls, -1 once closed or where there is none. */
   readonly fd: number
+  /** Whether the kernel still holds the connection: false after an unmount or abort, before reading has told so. */
+  readonly connected: boolean
   /** When the current batch was read or the last reply written, in milliseconds of CLOCK_MONOTONIC. */
   readonly now: number
   /** True while so few slots are free that a receiver should not keep one across an await. */

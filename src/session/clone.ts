@@ -148,10 +148,9 @@ export class CloneSession implements BackingDevice, AsyncDisposable {
   #end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#dispatcher.finish()
     this.#transport.close()
     this.#siblings.close()
-    this.#resolveClosed()
+    void this.#dispatcher.finish().then(() => this.#resolveClosed())
   }
 }
 

@@ -2,7 +2,8 @@
 // and once on its way out, as a value, an errno or a thrown error. FORGET, INTERRUPT and INIT end here.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RequestReceiver, Transport } from '../device/transport.js'
-import { EINTR, ENOSYS, EILSEQ, EIO, EOPNOTSUPP, EOVERFLOW, describeErrno } from '../protocol/index.js'
+import { accessGuard } from './access.js'
+import { EINTR, ENOSYS, EILSEQ, EIO, EOVERFLOW, describeErrno } from '../protocol/index.js'
 import { ILLEGAL_NAME, OVERFLOW, decoders, encodeInitOut, operations } from '../protocol/index.js'
 import type {
   AnyRequest,
@@ -29,6 +30,7 @@ import type { BackingDevice } from './backing.js'
 import { ReplyWriter } from './replies.js'
 import type { Siblings } from './siblings.js'
 import { Counters } from './stats.js'
+import { StickyGuard } from './sticky.js'
 
 /** How long the end of a session waits for handlers that do not settle, in milliseconds. */
 const PATIENCE = 5000
@@ -70,8 +72,7 @@ export class Dispatcher implements RequestReceiver {
   readonly #handlers: (Handler | undefined)[] = []
   readonly #replies: ReplyWriter
   readonly #context: DecodeContext & { setxattrExt: boolean }
-  readonly #succeeded = new Set<number>()
-  readonly #sticky = new Set<number>()
+  readonly #sticky: StickyGuard
   #finished = false
   /** Handlers and data jobs that have not settled, and who waits for the last of them. */
   #unsettled = 0
@@ -91,6 +92,7 @@ export class Dispatcher implements RequestReceiver {
     this.#wanted = wanted
     this.#device = device
     this.#events = events
+    this.#sticky = new StickyGuard(device)
     this.passthrough = new Passthrough(device, options.passthrough === 'off')
     // A late answer finds nobody, and is taken back as any other that nobody waits for.
     this.interrupts = new Interrupts(options.interruptGrace, ({ request, info, since }) =>
@@ -115,9 +117,10 @@ export class Dispatcher implements RequestReceiver {
     }
     const data = new DataServer(this.passthrough)
     const methods = filesystem as Record<string, unknown>
+    const guard = accessGuard(options)
     for (const info of operations) {
       if (info?.handler == null) continue
-      const method = methods[info.handler] ?? data.methods[info.handler]
+      const method = guard(info, methods[info.handler] ?? data.methods[info.handler])
       if (typeof method === 'function') this.#handlers[info.opcode] = method as Handler
     }
   }
@@ -233,9 +236,7 @@ export class Dispatcher implements RequestReceiver {
       this.#done(request, info)
       return
     }
-    let result = value
-    if (handled && info.sticky && value === ENOSYS) result = this.#guardSticky(info)
-    else if (info.sticky && handled) this.#succeeded.add(info.opcode)
+    const result = handled && info.sticky ? this.#sticky.check(info, value) : value
     try {
       const pending = this.#replies.write(request, info, result, since)
       if (pending === undefined) {
@@ -277,24 +278,6 @@ export class Dispatcher implements RequestReceiver {
 
   #settled(): void {
     if (--this.#unsettled === 0) this.#quiet?.()
-  }
-
-  /** Kernel: one ENOSYS turns such an operation off for the whole mount, which a handler rarely means. */
-  #guardSticky(info: OperationInfo): Errno {
-    const first = !this.#sticky.has(info.opcode)
-    this.#sticky.add(info.opcode)
-    const worked = this.#succeeded.has(info.opcode)
-    if (first) {
-      this.#device.report(
-        warning(
-          'ERR_DEVFUSE_STICKY',
-          `${info.name} answered ENOSYS, which turns the operation off for the whole mount` +
-            (worked ? '; since it has worked before, the caller was told EOPNOTSUPP instead' : '') +
-            '. Leave the method out to turn it off; answer EOPNOTSUPP to refuse one file',
-        ),
-      )
-    }
-    return worked ? EOPNOTSUPP : ENOSYS
   }
 
   /** Requests that the session answers by itself, or that take no answer. */

@@ -29,6 +29,14 @@ export class UnsupportedError extends Error {
   readonly code = 'ERR_DEVFUSE_UNSUPPORTED'
 }
 
+/** Throws an {@link UnsupportedError} off Linux. */
+export function requireLinux(): void {
+  if (process.platform === 'linux') return
+  throw new UnsupportedError(
+    `devfuse runs on Linux only: it speaks the Linux kernel's FUSE protocol, and this is ${process.platform}`,
+  )
+}
+
 /** An option, argument or combination that cannot work; the message names it and the fix. */
 export class OptionError extends TypeError {
   readonly code = 'ERR_DEVFUSE_OPTION'

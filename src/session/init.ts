@@ -134,6 +134,10 @@ function refuseImpossible(wanted: Set<InitFlagName>, options: ResolvedOptions): 
     // Kernel: the connection would answer ECONNREFUSED to every call.
     throw new OptionError('FUSE_ALLOW_IDMAP needs the option defaultPermissions: true')
   }
+  if (wanted.has('FUSE_ALLOW_IDMAP') && options.access !== undefined && options.access !== 'all') {
+    // Kernel: from then on only requests that create something carry ids.
+    throw new OptionError('FUSE_ALLOW_IDMAP hides who calls, so `access` and `allowRoot` cannot be enforced')
+  }
   if (wanted.has('FUSE_READDIRPLUS_AUTO') && !wanted.has('FUSE_DO_READDIRPLUS')) {
     throw new OptionError('FUSE_READDIRPLUS_AUTO needs FUSE_DO_READDIRPLUS')
   }

@@ -1,6 +1,8 @@
 // The options of mount(): validated in one place, every unknown key refused by name.
+import { foldWords } from '../device/mount-options.js'
 import type { MountOptions } from '../device/mount-options.js'
 import type { InitFlagName } from '../protocol/index.js'
+import type { Access } from './access.js'
 import { OptionError } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 
@@ -45,6 +47,13 @@ export interface SessionOptions extends MountOptions {
    * `on`: mounting fails with the reason where it is impossible; `off`: not negotiated.
    */
   passthrough?: 'auto' | 'on' | 'off'
+  /**
+   * Who may use the mount: `all` is `allowOther`; `rootAndOwner` is `allowRoot`, and `owner` leaves even root out where the
+   * kernel would not. The session answers EACCES to everybody else's requests; what the kernel answers from its caches
+   * (names and attributes with their validity) it cannot hide. Default: what `allowOther` and `allowRoot` say, which
+   * without them is the owner, enforced by the kernel.
+   */
+  access?: Access
   /** Longest busy poll for the next request, in microseconds; 0 turns it off. Default 200, used only while it pays. */
   busyPoll?: number
   /** Unmount on SIGINT, SIGTERM and SIGHUP. Default true; `process.exit()` and crashes always detach the mount. */
@@ -90,6 +99,22 @@ const text: Check = (value) =>
   typeof value === 'string' && value.length > 0 && !value.includes('\0') ? undefined : 'a string without NUL'
 const subtype: Check = (value) =>
   typeof value === 'string' && /^[^\0,\s]+$/.test(value) ? undefined : 'a word without commas or spaces'
+const path: Check = (value) =>
+  typeof value === 'string' && value.startsWith('/') && !value.includes('\0') ? undefined : 'an absolute path'
+const powerOfTwo: Check = (value) =>
+  Number.isInteger(Math.log2(value as number)) && (value as number) >= 512 && (value as number) <= 65_536
+    ? undefined
+    : 'a power of two from 512 to 65536 (bytes)'
+const isId = (value: unknown): boolean =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) < 0xffff_ffff
+const owner: Check = (value) => {
+  const { uid, gid } = (value ?? {}) as { uid?: unknown; gid?: unknown }
+  return isId(uid) && isId(gid) ? undefined : 'of the form { uid, gid }'
+}
+const words: Check = (value) =>
+  Array.isArray(value) && value.every((one) => typeof one === 'string')
+    ? undefined
+    : 'an array of mount options'
 const flagList: Check = (value) =>
   Array.isArray(value) && value.every((one) => typeof one === 'string')
     ? undefined
@@ -104,7 +129,7 @@ const MAX_WRITE = 16 * 1024 * 1024
 const U16 = 0xffff
 const U32 = 0xffff_ffff
 
-const checks: { [Key in keyof Required<SessionOptions>]: Check } = {
+const checks: { [Key in keyof Required<Omit<SessionOptions, keyof MountOptions>>]: Check } = {
   encoding: oneOf('utf8', 'latin1', 'buffer'),
   want: flagList,
   prefer: flagList,
@@ -122,36 +147,48 @@ const checks: { [Key in keyof Required<SessionOptions>]: Check } = {
   handleSignals: boolean,
   control: boolean,
   onWarning: func,
+  access: oneOf('all', 'owner', 'rootAndOwner'),
+}
+
+const mountChecks: { [Key in keyof Required<MountOptions>]: Check } = {
   fsName: text,
   subtype,
   allowOther: boolean,
+  allowRoot: boolean,
   defaultPermissions: boolean,
   readOnly: boolean,
   suid: boolean,
   dev: boolean,
   noexec: boolean,
   noatime: boolean,
+  nodiratime: boolean,
+  relatime: boolean,
+  strictatime: boolean,
+  lazytime: boolean,
+  nosymfollow: boolean,
   sync: boolean,
   dirsync: boolean,
   maxRead: integer(MIN_WRITE, MAX_WRITE),
+  blockDevice: path,
+  blksize: powerOfTwo,
+  context: text,
+  owner,
+  options: words,
+  syncInit: boolean,
+  clearStale: boolean,
+  autoUnmount: boolean,
 }
 
+/** How a passed descriptor was mounted, which the session has to know. */
+const KNOWN_OF_PASSED = ['defaultPermissions', 'allowOther', 'allowRoot']
+
 /** The names of all options of a session, for those who hand some of theirs on. */
-export const sessionOptionNames: readonly string[] = Object.keys(checks)
+export const sessionOptionNames: readonly string[] = Object.keys({ ...checks, ...mountChecks })
 
 /** Validates options and fills in the defaults. Throws an {@link OptionError} that names the key and the fix. */
-export function resolveOptions(options: SessionOptions): ResolvedOptions {
-  for (const [key, value] of Object.entries(options)) {
-    const check = Object.hasOwn(checks, key) ? checks[key as keyof SessionOptions] : undefined
-    if (check === undefined) {
-      throw new OptionError(
-        `unknown option \`${key}\`; the options are ${Object.keys(checks).sort().join(', ')}`,
-      )
-    }
-    if (value === undefined) continue
-    const wrong = check(value)
-    if (wrong !== undefined) throw new OptionError(`option \`${key}\` must be ${wrong}, not ${show(value)}`)
-  }
+export function resolveOptions(given: SessionOptions): ResolvedOptions {
+  validate(given, { ...checks, ...mountChecks })
+  const options = settleAccess(foldOrRefuse(given))
   const resolved: ResolvedOptions = {
     encoding: 'utf8',
     want: [],
@@ -175,6 +212,76 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     )
   }
   return resolved
+}
+
+/** Validates options of a mount that is not served here. Throws an {@link OptionError} that names the key and the fix. */
+export function resolveMountOptions(given: MountOptions): MountOptions {
+  validate(given, mountChecks)
+  const { syncInit, allowRoot } = given
+  if (syncInit || allowRoot) {
+    throw new OptionError(
+      `\`${syncInit ? 'syncInit' : 'allowRoot'}\` takes a session: pass it where the mount is served` +
+        (allowRoot ? ", as `access: 'rootAndOwner'`, and mount with allowOther" : ''),
+    )
+  }
+  return foldOrRefuse(given)
+}
+
+/** Refuses what only whoever mounts can have. */
+export function refuseMountOptions(options: SessionOptions): void {
+  const wrong = Object.keys(options).find(
+    (key) => Object.hasOwn(mountChecks, key) && !KNOWN_OF_PASSED.includes(key),
+  )
+  if (wrong !== undefined)
+    throw new OptionError(`option \`${wrong}\` belongs to the mount, which was made already`)
+}
+
+function validate(options: object, known: Record<string, Check>): void {
+  for (const [key, value] of Object.entries(options)) {
+    const check = Object.hasOwn(known, key) ? known[key] : undefined
+    if (check === undefined) {
+      throw new OptionError(
+        `unknown option \`${key}\`; the options are ${Object.keys(known).sort().join(', ')}`,
+      )
+    }
+    if (value === undefined) continue
+    const wrong = check(value)
+    if (wrong !== undefined) throw new OptionError(`option \`${key}\` must be ${wrong}, not ${show(value)}`)
+  }
+}
+
+function foldOrRefuse<Options extends MountOptions>(given: Options): Options {
+  let options: Options
+  try {
+    options = foldWords(given)
+  } catch (error) {
+    throw new OptionError((error as Error).message)
+  }
+  if (options.options !== undefined) {
+    // What became an option of its own is held to the same rules.
+    const { options: _, ...folded } = options
+    validate(
+      Object.fromEntries(Object.entries(folded).filter(([key]) => Object.hasOwn(mountChecks, key))),
+      mountChecks,
+    )
+  }
+  if (options.blksize !== undefined && options.blockDevice === undefined)
+    throw new OptionError('option `blksize` needs `blockDevice`: plain FUSE mounts have none')
+  if (options.relatime && options.strictatime)
+    throw new OptionError('options `relatime` and `strictatime` exclude each other')
+  return options
+}
+
+/** `access` says in one word what allowOther and allowRoot say in two. */
+function settleAccess(options: SessionOptions): SessionOptions {
+  const { access = options.allowRoot ? 'rootAndOwner' : undefined } = options
+  if (options.allowRoot && (options.allowOther || access !== 'rootAndOwner')) {
+    throw new OptionError(
+      "`allowRoot` means access: 'rootAndOwner'; leave the other of allowOther and access out",
+    )
+  }
+  if (access === undefined) return options
+  return { ...options, access, allowOther: options.allowOther || access !== 'owner' }
 }
 
 function show(value: unknown): string {

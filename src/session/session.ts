@@ -2,7 +2,7 @@
 // and is what mount() returns.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Mounted } from '../device/mount.js'
-import { abortConnection, detachNow, isStillMounted, unmountDevice } from '../device/mount.js'
+import { abortConnection, detachNow, isStillMounted, unmountDevice } from '../device/unmount.js'
 import type { Transport } from '../device/transport.js'
 import { describeErrno } from '../protocol/index.js'
 import { BackingId } from './backing.js'
@@ -106,8 +106,9 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   async start(): Promise<this> {
     watch(this, this.#options.handleSignals)
     if (this.#options.busyPoll !== undefined) this.#transport.setBusyPoll(this.#options.busyPoll)
-    if (this.#mounted !== undefined)
+    if (this.#mounted !== undefined && this.#mounted.how !== 'fd')
       this.#transport.detachAtExit(this.#mounted.mountPoint, this.#mounted.minor)
+    void this.closed.then(() => this.#mounted?.watchdog?.dismiss())
     this.#transport.start(this.#dispatcher)
     try {
       await this.#ready
@@ -241,7 +242,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   /** Detaches the mount at once, without the event loop; for exit handlers. */
   detachNow(): void {
     if (this.#ended !== undefined) return
-    if (this.#mounted !== undefined) detachNow(this.#mounted)
+    if (this.#mounted !== undefined && this.#transport.connected) detachNow(this.#mounted)
     this.#control?.close()
     this.#transport.close()
   }
@@ -289,7 +290,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
           `${this.mountPoint} is unmounted here but still in use in another mount namespace; its connection is closed`,
         ),
       )
-      if (this.#mounted !== undefined) abortConnection(this.#mounted)
+      if (this.#mounted !== undefined && this.#transport.connected) abortConnection(this.#mounted)
       this.#end(0)
     }
     timer.abort()

@@ -56,6 +56,13 @@ export function dataCalls({ call, callAsync }: Door) {
     /** pwrite64(2) on the pool. */
     pwrite64Async: (fd: number, bytes: Uint8Array, offset: number): Promise<number> =>
       callAsync(nr.pwrite64, fd, bytes, bytes.byteLength, offset),
+    /** ppoll(2) of one descriptor without waiting: the POLL* bits that hold now, or -errno. */
+    pollNow(fd: number, events: number): number {
+      // struct pollfd { int fd; short events; short revents }, and a timespec of zero.
+      const one = new Int32Array([fd, events])
+      const result = call(nr.ppoll, one, 1, new BigInt64Array(2), null, 0)
+      return result < 0 ? result : one[1] >>> 16
+    },
     /** write(2) on the pool. */
     writeAsync: (fd: number, bytes: Uint8Array): Promise<number> =>
       callAsync(nr.write, fd, bytes, bytes.byteLength),

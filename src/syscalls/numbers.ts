@@ -9,6 +9,7 @@ const table = {
   dup: [32, 23],
   read: [0, 63],
   write: [1, 64],
+  ppoll: [271, 73],
   statx: [332, 291],
   mkdirat: [258, 34],
   mknodat: [259, 33],

@@ -52,8 +52,13 @@ export function pathCalls({ call, callAsync, callAs }: Door, encoding: BufferEnc
     statx: (dirfd: number, path: string, flags: number, mask: number, out: StatxBuffer): number =>
       call(nr.statx, dirfd, path, flags, mask, out.bytes),
     /** statx(2) into `out`, on the pool; leave `out` alone until then. */
-    statxAsync: (dirfd: number, path: string, flags: number, mask: number, out: StatxBuffer): Promise<number> =>
-      callAsync(nr.statx, dirfd, path, flags, mask, out.bytes),
+    statxAsync: (
+      dirfd: number,
+      path: string,
+      flags: number,
+      mask: number,
+      out: StatxBuffer,
+    ): Promise<number> => callAsync(nr.statx, dirfd, path, flags, mask, out.bytes),
     /** statx(2) of a descriptor into `out`; works on O_PATH ones. */
     fstatx: (fd: number, mask: number, out: StatxBuffer): number =>
       call(nr.statx, fd, '', AT_EMPTY_PATH, mask, out.bytes),

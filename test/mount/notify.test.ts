@@ -125,7 +125,10 @@ describe('session.notify', { skip, timeout: 60_000 }, () => {
     await sh(`stat ${mnt}/a ${mnt}/b`)
     await session.notify.prune([2, 3])
     for (let i = 0; i < 100 && forgotten.length < 2; i++) await new Promise((done) => setTimeout(done, 20))
-    assert.deepEqual(forgotten.toSorted((a, b) => a - b), [2, 3])
+    assert.deepEqual(
+      forgotten.toSorted((a, b) => a - b),
+      [2, 3],
+    )
   })
 
   it('resend sends what is unanswered again, marked', async (t) => {

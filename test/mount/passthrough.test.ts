@@ -1,76 +1,14 @@
-// Kernel passthrough against the real kernel: what the library promises for every way to open a file, the rules it
-// keeps authors from breaking, and the explicit BackingId calls one by one.
+// Kernel passthrough against the real kernel, the easy form: what the library promises for every way to open a file, and
+// the rules it keeps authors from breaking.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import type { TestContext } from 'node:test'
-import { BackingId, ENOENT, FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE } from 'devfuse'
-import type { Attr, Filesystem, OpenReply, Reply, Session, SessionOptions } from 'devfuse'
+import { ENOENT, FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE } from 'devfuse'
+import type { Attr, Filesystem } from 'devfuse'
 import { act, cleanup, mounted, run, sh, skip, temporary } from '../support/mounting.js'
-import type { TestMount } from '../support/mounting.js'
-
-interface OneFile {
-  filesystem: Filesystem
-  /** Descriptors open right now, by fh. */
-  open: Map<number, number>
-}
-
-/** A directory with one file `f` that real file `path` stands behind. */
-function oneFile(path: string, reply: (fd: number, fh: number) => Reply<OpenReply>): OneFile {
-  const open = new Map<number, number>()
-  let next = 1
-  const attr = (): Attr => {
-    const { size, mode } = statSync(path)
-    return { ino: 2, size, blocks: 0, mode, nlink: 1, uid: 0, gid: 0, atime: 0, mtime: 0, ctime: 0 }
-  }
-  const root: Attr = {
-    ...{ ino: 1, size: 0, blocks: 0, nlink: 2, uid: 0, gid: 0, atime: 0, mtime: 0, ctime: 0 },
-    mode: 0o040755,
-  }
-  return {
-    open,
-    filesystem: {
-      lookup: ({ name }) => (name === 'f' ? { nodeid: 2, attr: attr() } : ENOENT),
-      getattr: ({ nodeid }) => ({ attr: nodeid === 1 ? root : attr() }),
-      setattr: ({ nodeid }) => ({ attr: nodeid === 1 ? root : attr() }),
-      open() {
-        const fd = openSync(path, 'r+')
-        const fh = next++
-        open.set(fh, fd)
-        return reply(fd, fh)
-      },
-      release({ fh }) {
-        closeSync(open.get(fh) as number)
-        open.delete(fh)
-      },
-    },
-  }
-}
-
-function source(t: TestContext, content: string): string {
-  const path = join(temporary(t), 'source')
-  writeFileSync(path, content)
-  return path
-}
-
-function count(session: Session, operation: string): number {
-  return session.stats().operations[operation]?.count ?? 0
-}
-
-async function easy(
-  t: TestContext,
-  path: string,
-  options: SessionOptions = {},
-): Promise<TestMount & OneFile> {
-  const file = oneFile(path, (fd, fh) => ({ fh, passthrough: fd }))
-  return { ...file, ...(await mounted(t, file.filesystem, options)) }
-}
-
-async function settled(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 200 && !condition(); i++) await new Promise((done) => setTimeout(done, 10))
-  assert.ok(condition())
-}
+import { count, easy, oneFile, settled, source } from '../support/one-file.js'
 
 describe('the easy form: { fh, passthrough: fd }', { skip, timeout: 120_000 }, () => {
   it('reads and writes without a READ or WRITE request', async (t) => {
@@ -190,8 +128,9 @@ describe('the easy form: { fh, passthrough: fd }', { skip, timeout: 120_000 }, (
 
   it('serves the data itself where passthrough is off, and says nothing where that was asked for', async (t) => {
     const path = source(t, 'served')
-    const { mnt, session } = await easy(t, path, { passthrough: 'off' })
+    const { mnt, session, warnings } = await easy(t, path, { passthrough: 'off' })
     assert.equal(await sh(`cat ${mnt}/f`), 'served')
+    assert.deepEqual(warnings, [])
     await sh(`printf more >> ${mnt}/f`)
     assert.equal(readFileSync(path, 'utf8'), 'servedmore')
     assert.ok(count(session, 'READ') > 0 && count(session, 'WRITE') > 0)
@@ -263,6 +202,65 @@ describe('the easy form: { fh, passthrough: fd }', { skip, timeout: 120_000 }, (
     assert.equal(count(session, 'READ'), 0)
   })
 
+  it('serves reads and writes from the descriptor where the reply says FOPEN_DIRECT_IO', async (t) => {
+    const path = source(t, 'direct')
+    const file = oneFile(path, (fd, fh) => ({ fh, passthrough: fd, openFlags: FOPEN_DIRECT_IO }))
+    const { mnt, session } = await mounted(t, file.filesystem)
+    assert.equal(await sh(`cat ${mnt}/f`), 'direct')
+    await sh(`printf written > ${mnt}/f`)
+    assert.equal(readFileSync(path, 'utf8'), 'written')
+    assert.ok(count(session, 'READ') > 0 && count(session, 'WRITE') > 0)
+  })
+
+  it('serves opens that share one fh until the last of them is released', async (t) => {
+    const path = source(t, 'shared')
+    const fd = openSync(path, 'r+')
+    cleanup(t, () => closeSync(fd))
+    const { filesystem } = oneFile(path, () => ({}))
+    filesystem.open = () => ({ passthrough: fd })
+    filesystem.release = () => undefined
+    const { mnt, session } = await mounted(t, filesystem, { passthrough: 'off' })
+    const held = run('sh', ['-c', `exec 3< ${mnt}/f; cat ${mnt}/f; sleep 0.5; cat <&3`])
+    assert.equal((await held).stdout, 'sharedshared')
+    assert.equal(count(session, 'RELEASE'), 2)
+  })
+
+  it('serves writes though the descriptor only reads, as passthrough does', async (t) => {
+    for (const passthrough of ['auto', 'off'] as const) {
+      const path = source(t, 'readonly')
+      const { filesystem, open } = oneFile(path, (_, fh) => ({ fh }))
+      filesystem.open = () => {
+        const fd = openSync(path, 'r')
+        open.set(fd, fd)
+        return { fh: fd, passthrough: fd }
+      }
+      const { mnt, warnings } = await mounted(t, filesystem, { passthrough })
+      await sh(`printf appended >> ${mnt}/f`)
+      assert.equal(readFileSync(path, 'utf8'), 'readonlyappended')
+      assert.deepEqual(warnings, [])
+    }
+  })
+
+  it('lets direct opens come and go beside passthrough', async (t) => {
+    const path = source(t, 'beside')
+    let direct = true
+    const file = oneFile(path, (fd, fh) =>
+      direct ? { fh, openFlags: FOPEN_DIRECT_IO } : { fh, passthrough: fd },
+    )
+    const filesystem: Filesystem = {
+      ...file.filesystem,
+      read: ({ offset, size }) => readFileSync(path).subarray(offset, offset + size),
+    }
+    const { mnt, session } = await mounted(t, filesystem)
+    const held = run('sh', ['-c', `exec 3< ${mnt}/f; sleep 1; cat <&3`])
+    await settled(() => count(session, 'OPEN') === 1)
+    direct = false
+    for (let i = 0; i < 3; i++) assert.equal(await sh(`cat ${mnt}/f`), 'beside')
+    await settled(() => session.stats().passthrough.backingIds === 0)
+    assert.equal(session.stats().passthrough.opens, 3)
+    assert.equal((await held).stdout, 'beside')
+  })
+
   it('falls back once privileges are dropped', async (t) => {
     // Dropping is for good, so a child process serves.
     const dir = temporary(t)
@@ -286,7 +284,6 @@ describe('the easy form: { fh, passthrough: fd }', { skip, timeout: 120_000 }, (
     `
     mkdirSync(join(dir, 'mnt'))
     await sh(`chmod 755 ${dir}`)
-    const { spawn } = await import('node:child_process')
     const child = spawn(process.execPath, ['--input-type=module', '-e', server], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
@@ -301,135 +298,5 @@ describe('the easy form: { fh, passthrough: fd }', { skip, timeout: 120_000 }, (
     assert.equal(output.match(/warning:/g)?.length, 1)
     assert.match(output, /EPERM.*CAP_SYS_ADMIN/)
     assert.match(output, /^[1-9]\d*$/m)
-  })
-})
-
-describe('the explicit form: BackingId', { skip, timeout: 60_000 }, () => {
-  it('opens, backs, closes, and closes again without effect', async (t) => {
-    const path = source(t, 'explicit')
-    const holder: { backing?: BackingId } = {}
-    const file = oneFile(path, (_, fh) => ({ fh, backing: holder.backing as BackingId }))
-    const { mnt, session, warnings } = await mounted(t, file.filesystem)
-    const fd = openSync(path, 'r')
-    holder.backing = session.openBacking(fd)
-    closeSync(fd)
-    assert.ok(Number.isInteger(holder.backing.id) && holder.backing.id > 0)
-    assert.equal(await sh(`cat ${mnt}/f; cat ${mnt}/f`), 'explicitexplicit')
-    assert.equal(count(session, 'READ'), 0)
-    assert.equal(holder.backing.closed, false)
-    holder.backing.close()
-    holder.backing.close()
-    assert.equal(holder.backing.closed, true)
-    assert.deepEqual(warnings, [])
-  })
-
-  it('gives ownership away and takes it back', async (t) => {
-    const path = source(t, 'raw')
-    const { session, warnings } = await mounted(t, oneFile(path, (_, fh) => ({ fh })).filesystem)
-    const fd = openSync(path, 'r')
-    cleanup(t, () => closeSync(fd))
-    const first = session.openBacking(fd)
-    const raw = first.intoRaw()
-    assert.equal(first.closed, true)
-    first.close()
-    const wrapped = session.wrapBacking(raw)
-    assert.equal(wrapped.id, raw)
-    wrapped.close()
-    // The kernel has no such id any more: the close fails, which is reported, not thrown.
-    session.wrapBacking(raw).close()
-    assert.equal(warnings.length, 1)
-    assert.match(warnings[0] ?? '', /closing backing id \d+ failed: ENOENT/)
-    const bare = BackingId.createRaw(session.fd, fd)
-    assert.ok(bare > 0)
-    {
-      using again = session.wrapBacking(bare)
-      assert.equal(again.closed, false)
-    }
-    assert.equal(warnings.length, 1)
-  })
-
-  it('says why a file cannot back', async (t) => {
-    const path = source(t, '')
-    const { session } = await mounted(t, oneFile(path, (_, fh) => ({ fh })).filesystem)
-    const directory = openSync('/', 'r')
-    const device = openSync('/dev/null', 'r')
-    cleanup(t, () => [directory, device].forEach((fd) => closeSync(fd)))
-    assert.throws(() => session.openBacking(directory), { code: /EISDIR|EINVAL/, syscall: 'ioctl' })
-    assert.throws(() => session.openBacking(device), { code: 'EINVAL', message: /only regular files/ })
-    assert.throws(() => session.openBacking(999_999), { code: 'EBADF' })
-    assert.throws(() => session.openBacking(-1), TypeError)
-    assert.throws(() => session.wrapBacking(0), TypeError)
-  })
-
-  it('does nothing once the session has ended', async (t) => {
-    const path = source(t, '')
-    const { session, warnings } = await mounted(t, oneFile(path, (_, fh) => ({ fh })).filesystem)
-    const fd = openSync(path, 'r')
-    cleanup(t, () => closeSync(fd))
-    const backing = session.openBacking(fd)
-    await session.unmount()
-    assert.equal(backing.closed, true)
-    backing.close()
-    assert.throws(() => session.openBacking(fd), { code: 'ENODEV' })
-    assert.deepEqual(warnings, [])
-  })
-
-  it('names the rule that a second id on one inode would break', async (t) => {
-    const path = source(t, 'second')
-    const ids: BackingId[] = []
-    let session: Session | undefined
-    const file = oneFile(path, (fd, fh) => {
-      const backing = (session as Session).openBacking(fd)
-      ids.push(backing)
-      return { fh, backing }
-    })
-    const test = await mounted(t, file.filesystem)
-    session = test.session
-    const held = run('sh', ['-c', `exec 3< ${test.mnt}/f; sleep 1; cat <&3`])
-    await settled(() => ids.length === 1)
-    assert.match((await run('cat', [`${test.mnt}/f`])).stderr, /Input\/output error/)
-    assert.match(test.warnings.join(), /reuse the first one while any open lives/)
-    assert.equal((await held).stdout, 'second')
-    for (const id of ids) id.close()
-  })
-
-  it('names the flag that cannot go with a backing id', async (t) => {
-    const path = source(t, 'flags')
-    const holder: { backing?: BackingId } = {}
-    const file = oneFile(path, (_, fh) => ({
-      fh,
-      backing: holder.backing as BackingId,
-      openFlags: FOPEN_KEEP_CACHE,
-    }))
-    const test = await mounted(t, file.filesystem)
-    const fd = openSync(path, 'r')
-    cleanup(t, () => closeSync(fd))
-    holder.backing = test.session.openBacking(fd)
-    assert.match((await run('cat', [`${test.mnt}/f`])).stderr, /Input\/output error/)
-    assert.match(test.warnings.join(), /FOPEN_KEEP_CACHE/)
-    holder.backing.close()
-  })
-
-  it('closes and reports an id that was dropped', async (t) => {
-    const script = `
-      import { mount } from 'devfuse'
-      import { openSync, mkdtempSync, rmSync } from 'node:fs'
-      const mnt = mkdtempSync('/tmp/devfuse-test-')
-      const session = await mount(mnt, {}, { onWarning: (w) => console.log(w.code) })
-      const fd = openSync('/etc/passwd', 'r')
-      session.openBacking(fd)
-      for (let i = 0; i < 20; i++) { globalThis.gc(); await new Promise((done) => setTimeout(done, 20)) }
-      await session.unmount()
-      rmSync(mnt, { recursive: true })
-    `
-    void t
-    const { stdout, stderr, code } = await run(process.execPath, [
-      '--expose-gc',
-      '--input-type=module',
-      '-e',
-      script,
-    ])
-    assert.equal(code, 0, stderr)
-    assert.equal(stdout.trim(), 'ERR_DEVFUSE_BACKING_LEAK')
   })
 })

@@ -1,0 +1,99 @@
+// Unmounting: finds where a connection is mounted now, and takes it away without ever waiting for itself.
+// After the last request.
+import { writeFileSync } from 'node:fs'
+import { describeErrno } from '../protocol/index.js'
+import { loadNative, special } from '../native.js'
+import { runHelper } from './fusermount.js'
+import { findMount, isFuse, readMountInfo } from './mountinfo.js'
+import type { MountInfo } from './mountinfo.js'
+import type { Mounted } from './mount.js'
+
+const EPERM = -1
+const EBUSY = -16
+const MNT_FORCE = 1
+const MNT_DETACH = 2
+const UMOUNT_NOFOLLOW = 8
+
+/** Where our connection is mounted now: its path, `covered` by another mount, or undefined: nowhere. */
+function placeOf(mounted: Mounted): string | undefined {
+  let mounts: MountInfo[]
+  try {
+    mounts = readMountInfo()
+  } catch {
+    return mounted.mountPoint // without /proc the path is all there is
+  }
+  const isOurs = (mount: MountInfo | undefined): boolean =>
+    mount?.major === mounted.major && mount.minor === mounted.minor && isFuse(mount)
+  const ours = mounts.filter(isOurs)
+  const paths = [mounted.mountPoint, ...ours.map(({ mountPoint }) => mountPoint)]
+  const reachable = paths.find((path) => isOurs(findMount(path, mounts)))
+  return reachable ?? (ours.length > 0 ? COVERED : undefined)
+}
+
+const COVERED = ''
+
+/** Whether our connection is still mounted somewhere; never touches the mount itself. */
+export function isStillMounted(mounted: Mounted): boolean {
+  return placeOf(mounted) !== undefined
+}
+
+/** How an unmount ended: 0, or -errno and what to say about it. */
+export interface Unmounted {
+  errno: number
+  said: string
+}
+
+/**
+ * Unmounts wherever our connection is mounted now: umount2(2) from a child process, so that a dying server never waits for
+ * itself, or fusermount3. `lazy` detaches the mount at once and lets open files end by themselves; `abort` ends them.
+ */
+export async function unmountDevice(mounted: Mounted, how: 'clean' | 'lazy' | 'abort'): Promise<Unmounted> {
+  const path = placeOf(mounted)
+  if (mounted.how === 'fd' || path === undefined) return { errno: 0, said: '' }
+  if (path === COVERED) return { errno: EBUSY, said: 'another mount covers it; unmount that one first' }
+  if (how === 'abort') abortConnection(mounted)
+  const lazy = how !== 'clean'
+  if (mounted.how !== 'fusermount3') {
+    const errno = await loadNative().syscallAsyncUtf8(special.umount, path, flagsOf(how), 0)
+    if (errno !== EPERM) {
+      return {
+        errno,
+        said:
+          errno === EBUSY
+            ? 'a file or working directory on it is in use; close it, or unmount lazily'
+            : describeErrno(errno),
+      }
+    }
+    // The process gave its privileges up after it had mounted: the helper is for the owner of the mount.
+  }
+  const args = lazy ? ['-u', '-z', '--', path] : ['-u', '--', path]
+  const { status, stderr } = await runHelper(args, undefined, path)
+  if (status === 0) return { errno: 0, said: '' }
+  return { errno: /busy/i.test(stderr) ? EBUSY : EPERM, said: `fusermount3 says: ${stderr.trim()}` }
+}
+
+/** Detaches the mount and aborts its connection without the event loop, waiting a second at the most: 0 or -errno. */
+export function detachNow(mounted: Mounted): number {
+  if (mounted.how === 'fd') return 0
+  const path = placeOf(mounted)
+  abortConnection(mounted)
+  if (path === undefined || path === COVERED) return 0
+  return loadNative().syscallUtf8(special.umount, path, flagsOf('abort'), 1000)
+}
+
+function flagsOf(how: 'clean' | 'lazy' | 'abort'): number {
+  // Kernel: MNT_FORCE makes FUSE abort the connection, so that nobody waits for an answer any more.
+  return UMOUNT_NOFOLLOW | (how === 'clean' ? 0 : MNT_DETACH) | (how === 'abort' ? MNT_FORCE : 0)
+}
+
+/**
+ * Ends the connection for good, where fusectl is mounted: every caller returns with an error. Closing the device is not enough,
+ * because a thread inside a write to it keeps it open.
+ */
+export function abortConnection({ minor }: { minor: number }): void {
+  try {
+    writeFileSync(`/sys/fs/fuse/connections/${minor}/abort`, '1')
+  } catch {
+    // Not mounted, not ours, or gone already.
+  }
+}

@@ -1,0 +1,134 @@
+// Mounts in awkward places and ends in awkward moments: below another mount of the same process, behind a symbolic link,
+// renamed or covered meanwhile, with every thread busy, in a worker that is terminated.
+import assert from 'node:assert/strict'
+import { closeSync, mkdirSync, openSync, renameSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import { EPERM, mount } from 'devfuse'
+import type { Attr, Filesystem } from 'devfuse'
+import { makeSyscalls } from 'devfuse/syscalls'
+import { readMountInfo } from '#dist/device/mountinfo.js'
+import { cleanup, mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
+
+const shared = { blocks: 0, nlink: 1, uid: 0, gid: 0, atime: 0, mtime: 0, ctime: 0 }
+const directory = (ino: number): Attr => ({ ...shared, ino, size: 0, mode: 0o040755 })
+
+/** A root with the one subdirectory `sub`. */
+const tree: Filesystem = {
+  lookup: () => ({ nodeid: 2, attr: directory(2) }),
+  getattr: ({ nodeid }) => ({ attr: directory(nodeid) }),
+  readdir: () => [],
+}
+
+const isMounted = (mnt: string): boolean => readMountInfo().some(({ mountPoint }) => mountPoint === mnt)
+
+describe('a mount', { skip, timeout: 60_000 }, () => {
+  it('may lie below another one of the same process', async (t) => {
+    const outer = await mounted(t, tree)
+    const inner = await mount(join(outer.mnt, 'sub'), tree)
+    cleanup(t, () => takeDown(inner))
+    assert.equal(await sh(`ls ${outer.mnt}/sub`), '')
+    await inner.unmount()
+    assert.equal((await inner.closed).reason, 'unmount')
+  })
+
+  it('may be named by a symbolic link', async (t) => {
+    const dir = temporary(t)
+    mkdirSync(join(dir, 'real'))
+    symlinkSync('real', join(dir, 'link'))
+    const session = await mount(join(dir, 'link'), tree)
+    cleanup(t, () => takeDown(session))
+    assert.equal(session.mountPoint, join(dir, 'real'))
+    await session.unmount()
+    assert.equal(isMounted(join(dir, 'real')), false)
+  })
+
+  it('is found again after its parent was renamed', async (t) => {
+    const dir = temporary(t)
+    mkdirSync(join(dir, 'before/mnt'), { recursive: true })
+    const session = await mount(join(dir, 'before/mnt'), tree)
+    cleanup(t, () => takeDown(session))
+    renameSync(join(dir, 'before'), join(dir, 'after'))
+    assert.equal(isMounted(join(dir, 'after/mnt')), true)
+    await session.unmount()
+    assert.equal(isMounted(join(dir, 'after/mnt')), false)
+  })
+
+  it('says so when another mount covers it', async (t) => {
+    const { session, mnt } = await mounted(t, tree)
+    await sh(`mount -t tmpfs tmpfs ${mnt}`)
+    cleanup(t, () => run('umount', [mnt]))
+    await assert.rejects(session.unmount(), { code: 'EBUSY', message: /another mount covers it/ })
+    await sh(`umount ${mnt}`)
+    await session.unmount()
+    assert.equal(isMounted(mnt), false)
+  })
+
+  it('that was detached lazily is still ours when it ends', async (t) => {
+    const { session, mnt, warnings } = await mounted(t, tree)
+    const busy = run('sh', ['-c', `cd ${mnt} && sleep 1`])
+    for (let i = 0; i < 100 && (session.stats().operations['GETATTR']?.count ?? 0) === 0; i++) {
+      await new Promise((done) => setTimeout(done, 10))
+    }
+    await session.unmount({ lazy: true })
+    assert.equal(isMounted(mnt), false)
+    await busy
+    assert.deepEqual(await session.closed, { reason: 'unmount', errno: 0 })
+    assert.deepEqual(warnings, [])
+  })
+
+  it('goes while every thread of the pool is busy', async (t) => {
+    const { session, mnt } = await mounted(t, tree)
+    const calls = makeSyscalls('utf8')
+    const path = join(temporary(t), 'lock')
+    const LOCK_EX = 2
+    const holder = openSync(path, 'w')
+    calls.flock(holder, LOCK_EX)
+    const waiters = Array.from({ length: 40 }, () => openSync(path, 'r'))
+    const waiting = waiters.map((fd) => calls.flockAsync(fd, LOCK_EX))
+    await session.unmount()
+    assert.equal(isMounted(mnt), false)
+    closeSync(holder)
+    // Each gets the lock in turn, as soon as the one before has closed its descriptor.
+    await Promise.all(waiting.map((got, i) => got.then(() => closeSync(waiters[i]))))
+  })
+
+  it('does not outlive the worker that served it', async (t) => {
+    const mnt = temporary(t)
+    const worker = new Worker(
+      `import('devfuse').then(async ({ mount }) => {
+         const attr = ${JSON.stringify(directory(1))}
+         await mount(${JSON.stringify(mnt)}, { getattr: () => ({ attr }), readdir: () => [] })
+         require('node:worker_threads').parentPort.postMessage('ready')
+       })`,
+      { eval: true },
+    )
+    cleanup(t, async () => {
+      if (isMounted(mnt)) await sh(`umount -l ${mnt}`)
+    })
+    await new Promise((done) => worker.once('message', done))
+    assert.equal(isMounted(mnt), true)
+    await worker.terminate()
+    assert.equal(isMounted(mnt), false)
+  })
+
+  it('can be shut down while a handler waits for a notification that waits for the handler', async (t) => {
+    const test = await mounted(t, {
+      ...tree,
+      lookup: ({ name }) => (name === 'sub' ? { nodeid: 2, attr: directory(2) } : -2),
+      mkdir: async () => {
+        await test.session.notify.invalEntry(1, 'sub')
+        return EPERM
+      },
+    })
+    const { session, mnt } = test
+    await sh(`ls ${mnt}/sub`)
+    const stuck = run('mkdir', [`${mnt}/new`], { timeout: 20_000 })
+    for (let i = 0; i < 200 && session.stats().inFlight === 0; i++)
+      await new Promise((done) => setTimeout(done, 10))
+    await session.shutdown()
+    assert.notEqual((await stuck).code, 0)
+    assert.equal(isMounted(mnt), false)
+  })
+})

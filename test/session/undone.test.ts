@@ -1,0 +1,136 @@
+// What must not get lost when things go wrong halfway: handles and lookups that an answer gave out, signals, data jobs at
+// the end of a session. Against the fake kernel.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { EIO } from 'devfuse'
+import type { Attr, Filesystem, Request, SessionOptions } from 'devfuse'
+import { FakeKernel } from '#dist/device/fake-kernel.js'
+import { resolveOptions } from '#dist/session/options.js'
+import { Session } from '#dist/session/session.js'
+
+const attr: Attr = {
+  ino: 7,
+  size: 3,
+  blocks: 1,
+  atime: 1,
+  mtime: 2,
+  ctime: 3,
+  mode: 0o100644,
+  nlink: 1,
+  uid: 0,
+  gid: 0,
+}
+const OFFER = { major: 7, minor: 45, maxReadahead: 131072, flags: 0xffff_ffff, flags2: 0x7ff }
+
+async function serve(
+  filesystem: Filesystem,
+  options: SessionOptions = {},
+): Promise<{ kernel: FakeKernel; session: Session }> {
+  const kernel = new FakeKernel()
+  const resolved = resolveOptions({ handleSignals: false, onWarning: () => undefined, ...options })
+  const session = new Session(kernel, filesystem, resolved, undefined)
+  const started = session.start()
+  await kernel.request('init', OFFER)
+  await started
+  return { kernel, session }
+}
+
+const turn = (): Promise<void> => new Promise((done) => setImmediate(done))
+
+describe('an answer that cannot be made', () => {
+  it('is taken back: the handle is released, the lookup forgotten', async () => {
+    const gone: string[] = []
+    const { kernel, session } = await serve({
+      open: () => ({ fh: 3, openFlags: 0x80 }), // FOPEN_PASSTHROUGH without a backing file
+      create: () => ({ nodeid: 5, fh: 4 }) as never, // no attributes
+      release: ({ nodeid, fh }) => void gone.push(`release ${nodeid} ${fh}`),
+      forget: ({ nodeid }) => void gone.push(`forget ${nodeid}`),
+    })
+    assert.equal((await kernel.request('open', { nodeid: 2, flags: 0 })).error, EIO)
+    assert.equal((await kernel.request('create', { flags: 0, mode: 0, umask: 0, name: 'a' })).error, EIO)
+    assert.deepEqual(gone, ['release 2 3', 'release 5 4', 'forget 5'])
+    assert.equal(session.stats().passthrough.backingIds, 0)
+  })
+
+  it('gives back the lookups of a listing that throws midway', async () => {
+    const gone: number[] = []
+    const { kernel } = await serve({
+      *readdirplus() {
+        yield { name: 'a', nodeid: 5, attr }
+        yield { name: 'b', nodeid: 6, attr }
+        throw new Error('a bug')
+      },
+      forget: ({ nodeid }) => void gone.push(nodeid),
+    })
+    assert.equal((await kernel.request('readdirplus', { fh: 0, offset: 0, size: 4096 })).error, EIO)
+    assert.deepEqual(gone, [5, 6])
+  })
+})
+
+describe('the end of a session', () => {
+  it('waits for handlers in flight before destroy, and takes back what they give out late', async () => {
+    const steps: string[] = []
+    let go = (): void => undefined
+    const { kernel, session } = await serve({
+      open: async () => {
+        await new Promise<void>((done) => (go = done))
+        steps.push('opened')
+        return { fh: 9 }
+      },
+      release: ({ fh }) => void steps.push(`released ${fh}`),
+      destroy: () => void steps.push('destroyed'),
+    })
+    void kernel.request('open', { nodeid: 2, flags: 0 })
+    kernel.unmount()
+    await turn()
+    assert.deepEqual(steps, [])
+    go()
+    await session.closed
+    assert.deepEqual(steps, ['opened', 'released 9', 'destroyed'])
+    assert.equal(kernel.strays.length, 0)
+  })
+})
+
+describe('signals', () => {
+  it('are forgotten with the answer, and aborted from then on', async () => {
+    const kept: Request[] = []
+    const { kernel, session } = await serve({
+      *readdir(request) {
+        assert.equal(request.signal.aborted, false)
+        kept.push(request)
+        yield { name: 'a', ino: 1, type: 8 }
+      },
+    })
+    for (let i = 0; i < 20; i++) await kernel.request('readdir', { fh: 0, offset: 0, size: 4096 })
+    assert.equal(session.stats().inFlight, 0)
+    assert.equal(kept[0]?.signal.aborted, true)
+    assert.equal(session.stats().inFlight, 0)
+  })
+
+  it('asked for after the end are aborted', async () => {
+    let late: boolean | undefined
+    const { kernel, session } = await serve({
+      unlink: async (request) => {
+        await turn()
+        late = request.signal.aborted
+      },
+    })
+    void kernel.request('unlink', { name: 'a' })
+    kernel.unmount()
+    await session.closed
+    assert.equal(late, true)
+  })
+})
+
+describe('options that cannot be kept', () => {
+  it('are refused, or have the effect they say', async () => {
+    assert.throws(() => resolveOptions({ busyPoll: 5000 }), /`busyPoll` must be an integer from 0 to 1000/)
+    await assert.rejects(
+      serve({}, { passthrough: 'off', want: ['FUSE_PASSTHROUGH'] }),
+      /contradict each other/,
+    )
+    const { session } = await serve({}, { refuse: ['FUSE_INIT_EXT'] })
+    assert.equal(session.negotiation.agreed.has('FUSE_PASSTHROUGH'), false)
+    assert.match(session.negotiation.passthroughUnavailable ?? '', /FUSE_INIT_EXT/)
+  })
+})
