@@ -715,8 +715,12 @@ export const operations: readonly Operation[] = [
       { type: 'IoctlOut' },
     ),
     absent: 'ENOTTY',
-    sent: 'ioctl(2) of a file, and of a directory with FUSE_HAS_IOCTL_DIR. FS_IOC_GETFLAGS and its family arrive too.',
-    answer: 'The result as a number, or `{ result, data }` with at most `outSize` bytes for the caller.',
+    sent:
+      'ioctl(2) of a file or directory, with the data that the size in the command names: 16383 bytes at the most, each way. ' +
+      'FS_IOC_GETFLAGS and its family arrive too.',
+    answer:
+      'The result as a number, or `{ result, data }` with at most `outSize` bytes for the caller. A negative `result` fails ' +
+      'the call and hands the data out all the same.',
     see: 'ioctl(2)',
   },
   {
@@ -1015,7 +1019,7 @@ export const operations: readonly Operation[] = [
       { type: 'CuseInitOut' },
     ),
     absent: 0,
-    sent: 'First of all on /dev/cuse; never on /dev/fuse.',
+    sent: 'First of all on /dev/cuse; never on /dev/fuse, so never to a session.',
     answer: 'The session answers ENOSYS.',
     see: 'https://docs.kernel.org/filesystems/fuse.html',
   },

@@ -17,6 +17,7 @@ import type { BackingDevice } from './backing.js'
 import { DirentWriter } from './dirents.js'
 import { warning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
+import { encodeIoctl } from './ioctl.js'
 import type { OpenChoice, Passthrough } from './passthrough.js'
 import type { Counters } from './stats.js'
 
@@ -214,15 +215,10 @@ export class ReplyWriter {
   }
 
   #ioctl(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
-    const { result = 0, data } = (typeof value === 'number' ? { result: value } : (value ?? {})) as {
-      result?: number
-      data?: Uint8Array
-    }
     const { outSize } = request as unknown as { outSize: number }
-    const length = info.encode(this.#view, OUT_HEADER_SIZE, { result, flags: 0, inIovs: 0, outIovs: 0 })
-    const body = data === undefined ? 0 : Math.min(data.byteLength, outSize)
-    if (data !== undefined) this.#scratch.set(data.subarray(0, body), OUT_HEADER_SIZE + length)
-    this.#sendScratch(request, info, since, length + body, value)
+    const length = encodeIoctl(info, this.#scratch, this.#view, OUT_HEADER_SIZE, value, outSize)
+    if (length === undefined) throw misfit(info, value, 'an integer or { result, data }')
+    this.#sendScratch(request, info, since, length, value)
   }
 
   #listing(

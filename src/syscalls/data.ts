@@ -130,6 +130,24 @@ export function dataCalls({ call, callAsync }: Door) {
     /** ioctl(2) with a number or the address of bytes. */
     ioctl: (fd: number, request: number, argument: number | ArrayBufferView | null = null): number =>
       call(nr.ioctl, fd, request, argument),
+    /**
+     * ppoll(2) on the pool, waiting `timeout` milliseconds at the most, -1: for ever. Resolves with the events that each
+     * descriptor is ready for (all 0: time is up), or -errno.
+     */
+    async ppollAsync(
+      files: readonly { fd: number; events: number }[],
+      timeout: number,
+    ): Promise<number[] | number> {
+      // struct pollfd { int fd; short events; short revents }
+      const bytes = Buffer.alloc(8 * files.length)
+      files.forEach(({ fd, events }, i) => bytes.writeUInt16LE(events, bytes.writeInt32LE(fd, 8 * i)))
+      const time = new BigInt64Array([
+        BigInt(Math.floor(timeout / 1000)),
+        BigInt(Math.floor(timeout % 1000) * 1e6),
+      ])
+      const result = await callAsync(nr.ppoll, bytes, files.length, timeout < 0 ? null : time, null, 0)
+      return result < 0 ? result : files.map((_, i) => bytes.readUInt16LE(8 * i + 6))
+    },
     /** memfd_create(2). */
     memfdCreate: (name: string, flags = 0): number => call(nr.memfd_create, name, flags),
   }

@@ -92,8 +92,8 @@ export const FUSE_BMAP = 0x25
 /** Opcode: Last of all, when a fuseblk mount is unmounted. */
 export const FUSE_DESTROY = 0x26
 /**
- * Opcode: ioctl(2) of a file, and of a directory with FUSE_HAS_IOCTL_DIR. FS_IOC_GETFLAGS and its family
- * arrive too.
+ * Opcode: ioctl(2) of a file or directory, with the data that the size in the command names: 16383 bytes at
+ * the most, each way. FS_IOC_GETFLAGS and its family arrive too.
  */
 export const FUSE_IOCTL = 0x27
 /** Opcode: poll(2), select(2), epoll_wait(2) on an open file. */
@@ -130,7 +130,7 @@ export const FUSE_STATX = 0x34
  * GiB.
  */
 export const FUSE_COPY_FILE_RANGE_64 = 0x35
-/** Opcode: First of all on /dev/cuse; never on /dev/fuse. */
+/** Opcode: First of all on /dev/cuse; never on /dev/fuse, so never to a session. */
 export const CUSE_INIT = 0x1000
 /** Wakes the pollers of an open file; they ask again with POLL. Kernel: an unknown handle is ignored. */
 export const FUSE_NOTIFY_POLL = 1

@@ -425,10 +425,11 @@ export interface Filesystem<Name = string> {
   bmap?(request: requests.BmapRequest): Reply<number>
 
   /**
-   * FUSE_IOCTL (39). ioctl(2) of a file, and of a directory with FUSE_HAS_IOCTL_DIR. FS_IOC_GETFLAGS and its
-   * family arrive too.
+   * FUSE_IOCTL (39). ioctl(2) of a file or directory, with the data that the size in the command names: 16383
+   * bytes at the most, each way. FS_IOC_GETFLAGS and its family arrive too.
    *
-   * Answer: The result as a number, or `{ result, data }` with at most `outSize` bytes for the caller.
+   * Answer: The result as a number, or `{ result, data }` with at most `outSize` bytes for the caller. A
+   * negative `result` fails the call and hands the data out all the same.
    *
    * Without this method: ENOTTY is answered.
    *

@@ -1358,8 +1358,8 @@ export class DestroyRequest extends Request {
 }
 
 /**
- * FUSE_IOCTL (39): ioctl(2) of a file, and of a directory with FUSE_HAS_IOCTL_DIR. FS_IOC_GETFLAGS and its
- * family arrive too.
+ * FUSE_IOCTL (39): ioctl(2) of a file or directory, with the data that the size in the command names: 16383
+ * bytes at the most, each way. FS_IOC_GETFLAGS and its family arrive too.
  */
 export class IoctlRequest extends Request {
   /** Handle that open or opendir gave. */
@@ -1923,7 +1923,10 @@ export class CopyFileRange64Request extends Request {
   }
 }
 
-/** CUSE_INIT (4096): First of all on /dev/cuse; never on /dev/fuse. The session takes it. */
+/**
+ * CUSE_INIT (4096): First of all on /dev/cuse; never on /dev/fuse, so never to a session. The session takes
+ * it.
+ */
 export class CuseInitRequest extends Request {
   /** Major protocol version. */
   declare readonly major: number
