@@ -170,7 +170,8 @@ export class Dispatcher implements RequestReceiver {
     if (this.#unsettled > 0) {
       const late = new AbortController()
       const quiet = new Promise<void>((resolve) => (this.#quiet = resolve))
-      const patience = delay(PATIENCE, undefined, { signal: late.signal, ref: false }).catch(() => undefined)
+      // Keeps the process alive: with the device closed nothing else might, and `destroy` would never be called.
+      const patience = delay(PATIENCE, undefined, { signal: late.signal }).catch(() => undefined)
       await Promise.race([quiet, patience])
       late.abort()
     }

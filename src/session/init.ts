@@ -101,9 +101,16 @@ export function wishes(options: ResolvedOptions, has: (method: OperationName) =>
   if (options.passthrough !== 'off' && !asked.includes('FUSE_WRITEBACK_CACHE')) wanted.add('FUSE_PASSTHROUGH')
   if (options.requestTimeout !== undefined) wanted.add('FUSE_REQUEST_TIMEOUT')
   for (const flag of asked) wanted.add(flag)
+  // Kernel: AUTO wins where both are agreed on, so the default steps back for a wish.
+  if (asked.includes('FUSE_EXPLICIT_INVAL_DATA') && !asked.includes('FUSE_AUTO_INVAL_DATA')) {
+    wanted.delete('FUSE_AUTO_INVAL_DATA')
+  }
   for (const flag of options.refuse) {
     if (asked.includes(flag)) throw new OptionError(`${flag} is both wanted and refused`)
     wanted.delete(flag)
+  }
+  if (!wanted.has('FUSE_DO_READDIRPLUS') && !asked.includes('FUSE_READDIRPLUS_AUTO')) {
+    wanted.delete('FUSE_READDIRPLUS_AUTO')
   }
   refuseImpossible(wanted, options)
   return wanted

@@ -73,7 +73,9 @@ export class Memory {
     const names = path.split('/')
     const name = names.pop() ?? ''
     let parent = this.inodes.root
-    for (const step of names) parent = parent.children.get(step) ?? this.put(step, '', S_IFDIR | 0o755)
+    for (const step of names) {
+      parent = parent.children.get(step) ?? this.#make(parent, step, S_IFDIR | 0o755, 0, 0)
+    }
     const node = this.#make(parent, name, mode, 0, 0)
     node.data = Buffer.from(data)
     return node
@@ -89,7 +91,7 @@ export class Memory {
         return (handler as (request: object) => unknown).call(all, request)
       }
     }
-    return all as Filesystem
+    return all
   }
 
   /** The same without some of the handlers. */
@@ -233,7 +235,8 @@ export class Memory {
       getlk: (request) => locks.getlk(request),
       setlk: (request) => locks.setlk(request),
       setlkw: (request) => locks.setlkw(request),
-      access: ({ nodeid, mask }) => (mask & 2 && this.#node(nodeid).mode & 0o222) || !(mask & 2) ? undefined : -13,
+      access: ({ nodeid, mask }) =>
+        (mask & 2 && this.#node(nodeid).mode & 0o222) || !(mask & 2) ? undefined : -13,
       create: ({ nodeid, name, mode, uid, gid }) => {
         const node =
           this.#node(nodeid).children.get(name) ?? this.#make(this.#node(nodeid), name, mode, uid, gid)

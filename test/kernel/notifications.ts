@@ -48,10 +48,10 @@ export const notificationRows: Rows<NotificationName> = {
     'new bytes are read; false for an unknown inode',
     async ({ mnt, memory, session }) => {
       await sh(`cat ${mnt}/file`)
-      memory.inodes.get(2)!.data = Buffer.from('CHANGED IN PLACE')
+      memory.inodes.get(2)!.data = Buffer.from('CHANGED INPLACE')
       assert.equal(await sh(`cat ${mnt}/file`), 'content of file')
       assert.equal(await session.notify.invalInode(2), true)
-      assert.equal(await sh(`cat ${mnt}/file`), 'CHANGED IN PLACE')
+      assert.equal(await sh(`cat ${mnt}/file`), 'CHANGED INPLACE')
       assert.equal(await session.notify.invalInode(4711), false)
     },
   ),
@@ -76,17 +76,21 @@ export const notificationRows: Rows<NotificationName> = {
     assert.equal((await session.notify.retrieve(2, 3, 7)).toString(), 'tent of')
     assert.equal((await session.notify.retrieve(4711, 0, 9)).byteLength, 0)
   }),
-  delete: cached('inotify(7) on the file', 'the watcher hears of it; ENOENT', async ({ mnt, memory, session }, t) => {
-    const script = `require('fs').watch('${mnt}/file', (type) => { console.log(type); process.exit() }); console.log('watching')`
-    const watcher = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
-    cleanup(t, () => watcher.kill('SIGKILL'))
-    await once(watcher.stdout, 'data', { signal: AbortSignal.timeout(10_000) })
-    memory.inodes.root.children.delete('file')
-    assert.equal(await session.notify.delete(1, 2, 'file'), true)
-    const [line] = (await once(watcher.stdout, 'data', { signal: AbortSignal.timeout(10_000) })) as [Buffer]
-    assert.equal(line.toString().trim(), 'rename')
-    assert.match((await run('stat', [`${mnt}/file`])).stderr, /No such file/)
-  }),
+  delete: cached(
+    'inotify(7) on the file',
+    'the watcher hears of it; ENOENT',
+    async ({ mnt, memory, session }, t) => {
+      const script = `require('fs').watch('${mnt}/file', (type) => { console.log(type); process.exit() }); console.log('watching')`
+      const watcher = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+      cleanup(t, () => watcher.kill('SIGKILL'))
+      await once(watcher.stdout, 'data', { signal: AbortSignal.timeout(10_000) })
+      memory.inodes.root.children.delete('file')
+      assert.equal(await session.notify.delete(1, 2, 'file'), true)
+      const [line] = (await once(watcher.stdout, 'data', { signal: AbortSignal.timeout(10_000) })) as [Buffer]
+      assert.equal(line.toString().trim(), 'rename')
+      assert.match((await run('stat', [`${mnt}/file`])).stderr, /No such file/)
+    },
+  ),
   resend: {
     call: 'read(2) that waits',
     shows: 'the request comes again, marked in bit 63 of unique',
@@ -99,7 +103,9 @@ export const notificationRows: Rows<NotificationName> = {
           open: () => ({ openFlags: 1 }),
           read: ({ resent, offset }) => {
             marks.push(resent)
-            return resent || offset > 0 ? Buffer.from(offset > 0 ? '' : 'again') : new Promise(() => undefined)
+            return resent || offset > 0
+              ? Buffer.from(offset > 0 ? '' : 'again')
+              : new Promise(() => undefined)
           },
         },
       )

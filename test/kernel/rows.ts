@@ -10,6 +10,8 @@ import { Memory } from './memory.js'
 export interface Check {
   call: string
   shows: string
+  /** What is proved is that the library refuses, with the reason. */
+  refusal?: boolean
   prove(t: TestContext): Promise<void>
 }
 

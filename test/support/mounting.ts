@@ -1,6 +1,6 @@
 // Mounting in tests: temporary directories, mounts that always go away again, and clients that are always
 // child processes, because a call on one's own mount would wait for the thread that makes it.
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -114,10 +114,16 @@ export async function takeDown(session: Session): Promise<void> {
   clearTimeout(abort)
 }
 
+/** Mounts fusectl, unless somebody has. */
+export function mountFusectl(): void {
+  if (readMountInfo().some(({ fsType }) => fsType === 'fusectl')) return
+  spawnSync('mount', ['-t', 'fusectl', 'fusectl', '/sys/fs/fuse/connections'])
+}
+
 /** Aborts connection `minor` through fusectl: every caller of it returns with an error. */
 export function abortConnection(minor: number): void {
   const path = `/sys/fs/fuse/connections/${minor}/abort`
-  if (!existsSync(path)) execFileSync('mount', ['-t', 'fusectl', 'fusectl', '/sys/fs/fuse/connections'])
+  mountFusectl()
   if (existsSync(path)) writeFileSync(path, '1')
 }
 
