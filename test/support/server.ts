@@ -57,9 +57,13 @@ export interface Server {
 export async function serve(
   t: TestContext,
   source: string,
-  { prefix = [], stdio = [], detached = false }: { prefix?: string[]; stdio?: number[]; detached?: boolean } = {},
+  {
+    prefix = [],
+    stdio = [],
+    detached = false,
+  }: { prefix?: string[]; stdio?: number[]; detached?: boolean } = {},
 ): Promise<Server> {
-  const [file = '', ...args] = [...prefix, process.execPath, '--input-type=module', '-e', source]
+  const [file, ...args] = [...prefix, process.execPath, '--input-type=module', '-e', source]
   const child = spawn(file, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe', ...stdio], detached })
   cleanup(t, () => child.kill('SIGKILL'))
   let output = ''
@@ -73,7 +77,7 @@ export async function serve(
 
 /** Waits for something to become true; says whether it did. */
 export async function until(what: () => boolean, timeout = 3000): Promise<boolean> {
-  for (const end = performance.now() + timeout; performance.now() < end; ) {
+  for (const end = performance.now() + timeout; performance.now() < end;) {
     if (what()) return true
     await new Promise((done) => setTimeout(done, 10))
   }
