@@ -92,7 +92,10 @@ describe('access', { skip, timeout: 60_000 }, () => {
       { ...OWNED, allowRoot: true },
     )
     assert.equal((await verdicts(mnt))['stranger'], 'no')
-    assert.deepEqual([...new Set(seen)].toSorted((a, b) => a - b), [0, owner])
+    assert.deepEqual(
+      [...new Set(seen)].toSorted((a, b) => a - b),
+      [0, owner],
+    )
   })
 
   it('lets whoever holds an open file use it: reads, late writes, the last close', async (t) => {

@@ -70,8 +70,11 @@ describe('fromFd', { skip, timeout: 60_000 }, () => {
     made.closeFd()
     assert.equal((await cat(made.mountPoint)).stdout, 'hello\n')
     assert.equal((await cat(made.mountPoint, 1001)).stdout, 'hello\n')
+    const since = performance.now()
     server.child.kill('SIGUSR2')
     await server.ended
+    assert.ok(performance.now() - since < 1500, 'waited for an unmount that is not its own')
+    assert.doesNotMatch(server.output(), /warning/i)
     assert.match(server.output(), /"reason":"unmount"/)
     assert.notEqual(mountAt(made.mountPoint), undefined, 'unmount() only ends the connection')
     assert.match((await cat(made.mountPoint)).stderr, /not connected/)
