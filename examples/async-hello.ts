@@ -1,5 +1,5 @@
 // The hello of asynchronous handlers: what they await does not keep other requests waiting, and a caller that is
-// interrupted ends the wait.
+// interrupted ends the wait. Arguments: MNT and the milliseconds that everything takes.
 import { setTimeout as delay } from 'node:timers/promises'
 import { ENOENT, mount } from 'devfuse'
 import type { Attr, Filesystem } from 'devfuse'

@@ -1,4 +1,5 @@
-// The client of poll.ts: waits for its files with poll(2) and prints what each round found there.
+// The client of poll.ts: waits for its files with poll(2) and prints what each round found there. Arguments: MNT and the
+// number of rounds.
 import { closeSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { syscalls } from 'devfuse/syscalls'

@@ -1,5 +1,5 @@
 // Files that wait to be read: somebody produces a letter for one of them every now and then, and poll(2) says which
-// have some. Its client is poll-client.ts. As the poll example of libfuse has it.
+// have some. Its client is poll-client.ts. Arguments: MNT and the milliseconds between letters.
 import { EACCES, EBUSY, ENOENT, mount } from 'devfuse'
 import type { Attr, Filesystem } from 'devfuse'
 

@@ -44,7 +44,7 @@ export interface MountOptions {
    * number in stat(2), and waits for DESTROY at the unmount. Root only.
    */
   blockDevice?: string
-  /** Block size of a `blockDevice` mount in bytes, a power of two from 512. Default 512. */
+  /** Block size of a `blockDevice` mount in bytes, a power of two from 512. Default 512. Kernel: 6.18 takes the page size. */
   blksize?: number
   /** SELinux context of every file (`context=`). */
   context?: string

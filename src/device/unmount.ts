@@ -3,6 +3,8 @@
 import { writeFileSync } from 'node:fs'
 import { describeErrno } from '../protocol/index.js'
 import { loadNative, special } from '../native.js'
+import { syscalls } from '../syscalls/index.js'
+import { connectionOf } from './connection.js'
 import { runHelper } from './fusermount.js'
 import { findMount, isFuse, readMountInfo } from './mountinfo.js'
 import type { MountInfo } from './mountinfo.js'
@@ -10,9 +12,20 @@ import type { Mounted } from './mount.js'
 
 const EPERM = -1
 const EBUSY = -16
+const POLLERR = 8
+const POLLNVAL = 32
 const MNT_FORCE = 1
 const MNT_DETACH = 2
 const UMOUNT_NOFOLLOW = 8
+
+/** Kernel: polling a connection that has ended says POLLERR, and one that was closed here POLLNVAL. */
+function isAlive({ fd, major, minor }: Mounted): boolean {
+  const device = connectionOf(fd)
+  if (device === 'none' || (device !== undefined && (device.major !== major || device.minor !== minor)))
+    return false
+  const bits = syscalls.pollNow(fd, 0)
+  return bits >= 0 && (bits & (POLLERR | POLLNVAL)) === 0
+}
 
 /** Where our connection is mounted now: its path, `covered` by another mount, or undefined: nowhere. */
 function placeOf(mounted: Mounted): string | undefined {
@@ -25,9 +38,11 @@ function placeOf(mounted: Mounted): string | undefined {
   const isOurs = (mount: MountInfo | undefined): boolean =>
     mount?.major === mounted.major && mount.minor === mounted.minor && isFuse(mount)
   const ours = mounts.filter(isOurs)
-  const paths = [mounted.mountPoint, ...ours.map(({ mountPoint }) => mountPoint)]
+  // Once a connection has ended its number may be somebody else's, at any other path.
+  const elsewhere = isAlive(mounted) ? ours.map(({ mountPoint }) => mountPoint) : []
+  const paths = [mounted.mountPoint, ...elsewhere]
   const reachable = paths.find((path) => isOurs(findMount(path, mounts)))
-  return reachable ?? (ours.length > 0 ? COVERED : undefined)
+  return reachable ?? (elsewhere.length > 0 ? COVERED : undefined)
 }
 
 const COVERED = ''

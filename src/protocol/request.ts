@@ -15,9 +15,13 @@ export class Request {
   declare readonly unique: number
   /** The inode the request is about: 1 is the root, the others were given out by this filesystem. */
   declare readonly nodeid: number
-  /** User id the caller acts under; FUSE_INVALID_UIDGID where an idmapped mount cannot translate it. */
+  /**
+   * User id the caller acts under. With FUSE_ALLOW_IDMAP agreed, on whatever mount of the connection: the owner to give to
+   * what is created (create, mkdir, mknod, symlink, tmpfile), mapped by the mount that was used, and FUSE_INVALID_UIDGID in
+   * every other request: then nobody learns who calls, and the kernel checks permissions.
+   */
   declare readonly uid: number
-  /** Group id the caller acts under; FUSE_INVALID_UIDGID where an idmapped mount cannot translate it. */
+  /** Group id the caller acts under; with FUSE_ALLOW_IDMAP as `uid`. */
   declare readonly gid: number
   /** Process id (of the thread) of the caller; 0 when it lies outside the pid namespace of the mount. */
   declare readonly pid: number

@@ -257,7 +257,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   }
 
   async #unmount(how: 'clean' | 'lazy' | 'abort'): Promise<void> {
-    if (this.#mounted === undefined) {
+    // A mount that somebody else made is his to remove.
+    if (this.#mounted === undefined || this.#mounted.how === 'fd') {
       this.#end(0)
       return
     }

@@ -33,7 +33,8 @@ export class Siblings {
 
   /** A NOTIFY_REPLY for data that this thread did not ask for. */
   retrieved(unique: number, data: Uint8Array): void {
-    this.#post({ retrieved: unique, data })
+    // A view would be sent with all the memory that it is a view of.
+    this.#post({ retrieved: unique, data: new Uint8Array(data) })
   }
 
   /** This thread has ended the connection: the others shall close their descriptors, which keep it open. */

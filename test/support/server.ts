@@ -63,7 +63,7 @@ export async function serve(
     detached = false,
   }: { prefix?: string[]; stdio?: number[]; detached?: boolean } = {},
 ): Promise<Server> {
-  const [file = '', ...args] = [...prefix, process.execPath, '--input-type=module', '-e', source]
+  const [file, ...args] = [...prefix, process.execPath, '--input-type=module', '-e', source]
   const child = spawn(file, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe', ...stdio], detached })
   cleanup(t, () => child.kill('SIGKILL'))
   let output = ''
