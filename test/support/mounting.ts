@@ -107,7 +107,10 @@ export async function mounted<Options extends SessionOptions>(
 
 /** Unmounts, and aborts the connection where that takes too long. */
 export async function takeDown(session: Session): Promise<void> {
-  const minor = readMountInfo().find(({ mountPoint }) => mountPoint === session.mountPoint)?.minor
+  // The folders of fusectl are named by minor numbers for mounts without a block device only.
+  const minor = readMountInfo().find(
+    ({ mountPoint, major }) => mountPoint === session.mountPoint && major === 0,
+  )?.minor
   const abort = setTimeout(() => minor !== undefined && abortConnection(minor), 10_000)
   await session.shutdown()
   await session.closed
