@@ -3,47 +3,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { EEXIST, EIO, ENOENT, ENOSYS, EOPNOTSUPP, ERANGE } from 'devfuse'
-import type { Attr, Filesystem } from 'devfuse'
+import type { Filesystem } from 'devfuse'
 import { FakeKernel } from '#dist/device/fake-kernel.js'
 import { resolveOptions } from '#dist/session/options.js'
 import { Session } from '#dist/session/session.js'
-import type { SessionOptions } from 'devfuse'
-
-const attr: Attr = {
-  ino: 7,
-  size: 3,
-  blocks: 1,
-  atime: 1,
-  mtime: 2,
-  ctime: 3,
-  mode: 0o100644,
-  nlink: 1,
-  uid: 0,
-  gid: 0,
-}
-
-const OFFER = { major: 7, minor: 45, maxReadahead: 131072, flags: 0xffff_ffff, flags2: 0x7ff }
-
-interface Bed {
-  kernel: FakeKernel
-  session: Session
-  warnings: string[]
-}
-
-async function serve(filesystem: Filesystem, options: SessionOptions = {}): Promise<Bed> {
-  const kernel = new FakeKernel()
-  const warnings: string[] = []
-  const resolved = resolveOptions({
-    handleSignals: false,
-    onWarning: (one) => warnings.push(one.message),
-    ...options,
-  })
-  const session = new Session(kernel, filesystem, resolved, undefined)
-  const started = session.start()
-  await kernel.request('init', OFFER)
-  await started
-  return { kernel, session, warnings }
-}
+import { OFFER, attr, serve } from '../support/fake-session.js'
 
 describe('answers', () => {
   it('answers a lookup with its entry, in seconds and nanoseconds', async () => {

@@ -3,37 +3,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { EIO } from 'devfuse'
-import type { Attr, Filesystem, Request, SessionOptions } from 'devfuse'
-import { FakeKernel } from '#dist/device/fake-kernel.js'
+import type { Request } from 'devfuse'
 import { resolveOptions } from '#dist/session/options.js'
-import { Session } from '#dist/session/session.js'
-
-const attr: Attr = {
-  ino: 7,
-  size: 3,
-  blocks: 1,
-  atime: 1,
-  mtime: 2,
-  ctime: 3,
-  mode: 0o100644,
-  nlink: 1,
-  uid: 0,
-  gid: 0,
-}
-const OFFER = { major: 7, minor: 45, maxReadahead: 131072, flags: 0xffff_ffff, flags2: 0x7ff }
-
-async function serve(
-  filesystem: Filesystem,
-  options: SessionOptions = {},
-): Promise<{ kernel: FakeKernel; session: Session }> {
-  const kernel = new FakeKernel()
-  const resolved = resolveOptions({ handleSignals: false, onWarning: () => undefined, ...options })
-  const session = new Session(kernel, filesystem, resolved, undefined)
-  const started = session.start()
-  await kernel.request('init', OFFER)
-  await started
-  return { kernel, session }
-}
+import { attr, serve } from '../support/fake-session.js'
 
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done))
 
