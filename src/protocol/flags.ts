@@ -160,6 +160,8 @@ function constant(name: string, value: number, since: number, doc: string): Cons
 export const constants: readonly Constant[] = [
   constant('FUSE_KERNEL_VERSION', 7, 0, 'Major protocol version.'),
   constant('FUSE_ROOT_ID', 1, 0, 'Nodeid of the root directory.'),
+  constant('FUSE_WRITE_KILL_PRIV', 4, 31, 'Former name of FUSE_WRITE_KILL_SUIDGID.'),
+  constant('FUSE_DIRECT_IO_RELAX', 2 ** 36, 39, 'Former name of FUSE_DIRECT_IO_ALLOW_MMAP.'),
   constant('FUSE_MIN_READ_BUFFER', 8192, 0, 'A read of the device needs at least so many bytes of room.'),
   constant('FUSE_INVALID_UIDGID', 0xffffffff, 41, '`uid` or `gid` that an idmapped mount cannot translate.'),
   constant('FUSE_MAX_NR_SECCTX', 31, 38, 'Most security contexts of one request.'),

@@ -157,6 +157,10 @@ export const FUSE_NOTIFY_PRUNE = 9
 export const FUSE_KERNEL_VERSION = 7
 /** Nodeid of the root directory. */
 export const FUSE_ROOT_ID = 1
+/** Former name of FUSE_WRITE_KILL_SUIDGID. */
+export const FUSE_WRITE_KILL_PRIV = 4
+/** Former name of FUSE_DIRECT_IO_ALLOW_MMAP. */
+export const FUSE_DIRECT_IO_RELAX = 0x1000000000
 /** A read of the device needs at least so many bytes of room. */
 export const FUSE_MIN_READ_BUFFER = 0x2000
 /** `uid` or `gid` that an idmapped mount cannot translate. */

@@ -646,6 +646,7 @@ _Static_assert(offsetof(struct fuse_removemapping_one, len) == 8, "offsetof(stru
 _Static_assert(sizeof(((struct fuse_removemapping_one *)0)->len) == 8, "sizeof(((struct fuse_removemapping_one *)0)->len) == 8");
 _Static_assert(FUSE_SETUPMAPPING == 48, "FUSE_SETUPMAPPING == 48");
 _Static_assert(FUSE_REMOVEMAPPING == 49, "FUSE_REMOVEMAPPING == 49");
+_Static_assert((unsigned long)(FUSE_WRITE_KILL_PRIV) == 4UL, "(unsigned long)(FUSE_WRITE_KILL_PRIV) == 4UL");
 _Static_assert((unsigned)(FUSE_MAP_ALIGNMENT) == 0x4000000UL, "(unsigned)(FUSE_MAP_ALIGNMENT) == 0x4000000UL");
 _Static_assert((unsigned)(FOPEN_STREAM) == 0x10UL, "(unsigned)(FOPEN_STREAM) == 0x10UL");
 _Static_assert((unsigned)(FUSE_WRITE_KILL_SUIDGID) == 0x4UL, "(unsigned)(FUSE_WRITE_KILL_SUIDGID) == 0x4UL");
@@ -829,6 +830,7 @@ _Static_assert(sizeof(((struct fuse_statx_out *)0)->flags) == 4, "sizeof(((struc
 _Static_assert(offsetof(struct fuse_statx_out, stat) == 32, "offsetof(struct fuse_statx_out, stat) == 32");
 _Static_assert(sizeof(((struct fuse_statx_out *)0)->stat) == 256, "sizeof(((struct fuse_statx_out *)0)->stat) == 256");
 _Static_assert(FUSE_STATX == 52, "FUSE_STATX == 52");
+_Static_assert((unsigned long)(FUSE_DIRECT_IO_RELAX) == 68719476736UL, "(unsigned long)(FUSE_DIRECT_IO_RELAX) == 68719476736UL");
 _Static_assert((unsigned long)(FUSE_EXT_GROUPS) == 32UL, "(unsigned long)(FUSE_EXT_GROUPS) == 32UL");
 _Static_assert(FUSE_CREATE_SUPP_GROUP == 0x400000000UL, "FUSE_CREATE_SUPP_GROUP == 0x400000000UL");
 _Static_assert(FUSE_DIRECT_IO_ALLOW_MMAP == 0x1000000000UL, "FUSE_DIRECT_IO_ALLOW_MMAP == 0x1000000000UL");
