@@ -56,7 +56,7 @@ const codes = opcodes + notifyCodes
  */
 const ours = new Map(
   Object.entries(protocol).flatMap(([name, value]) =>
-    /^[A-Z]/.test(name && typeof value === 'number' ? [[name, value]] : []),
+    /^[A-Z]/.test(name) && typeof value === 'number' ? [[name, value]] : [],
   ),
 )
 for (const { opcode, name } of Object.values(protocol.operationsByName)) {
