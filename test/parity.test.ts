@@ -1,4 +1,4 @@
-// docs/parity.md against the build: every symbol that it names is exported or a member of what it says, every file exists, and
+// docs/parity.md and docs/capabilities.md against the build: every symbol that it names is exported or a member of what it says, every file exists, and
 // no row is left empty.
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { initFlags, notifications, operations } from 'devfuse/protocol'
+import { wishes } from '#dist/session/init.js'
+import { resolveOptions } from '#dist/session/options.js'
 
 const root = dirname(fileURLToPath(import.meta.resolve('devfuse/package.json')))
 const text = readFileSync(join(root, 'docs/parity.md'), 'utf8')
@@ -123,6 +125,37 @@ describe('docs/parity.md', () => {
     }
     for (const name of Object.keys(notifications)) {
       assert.ok(named.has(name === 'poll' ? 'pollWakeup' : name), name)
+    }
+  })
+})
+
+describe('docs/capabilities.md', () => {
+  const flags = readFileSync(join(root, 'docs/capabilities.md'), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| FUSE_'))
+    .map((line) => line.slice(2, -2).split(' | '))
+    .map(([name, bit, since, , how]) => ({ name: name.trim(), bit: Number(bit), since: since.trim(), how }))
+
+  it('has a row for each INIT flag, with its bit and version', () => {
+    assert.deepEqual(
+      flags.map(({ name, bit, since }) => ({ name, bit, since })),
+      initFlags.map(({ name, bit, since }) => ({ name, bit, since: `7.${since}` })),
+    )
+  })
+
+  it('tells the defaults, what methods call for, and what is refused', () => {
+    const starting = (word: string) => flags.filter(({ how }) => how.startsWith(word)).map(({ name }) => name)
+    const wished = (has: boolean) => [...wishes(resolveOptions({}), () => has)].toSorted()
+    assert.deepEqual(wished(false), starting('default').toSorted())
+    assert.deepEqual(
+      wished(true),
+      [...starting('default'), ...starting('with the method'), ...starting('with `readdir')].toSorted(),
+    )
+    for (const { name } of initFlags) {
+      const options = resolveOptions({ want: [name], defaultPermissions: true })
+      const wish = () => wishes(options, () => true)
+      if (starting('refused').includes(name)) assert.throws(wish, /cannot be had/)
+      else assert.doesNotThrow(wish)
     }
   })
 })
