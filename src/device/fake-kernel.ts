@@ -63,9 +63,7 @@ export class FakeKernel implements Transport {
 
   /** Sends a request as the kernel would; resolves with the decoded reply. */
   request(name: string, fields: Record<string, unknown> = {}): Promise<FakeReply> {
-    const { unique, promise } = this.post(name, fields)
-    void unique
-    return promise
+    return this.post(name, fields).promise
   }
 
   /** The same, with the unique that an INTERRUPT can name. */

@@ -47,11 +47,6 @@ function placeOf(mounted: Mounted): string | undefined {
 
 const COVERED = ''
 
-/** Whether our connection is still mounted somewhere; never touches the mount itself. */
-export function isStillMounted(mounted: Mounted): boolean {
-  return placeOf(mounted) !== undefined
-}
-
 /** How an unmount ended: 0, or -errno and what to say about it. */
 export interface Unmounted {
   errno: number

@@ -2,7 +2,7 @@
 // (FUSE_DEV_IOC_BACKING_OPEN and _CLOSE). Stands beside a request: OPEN and CREATE replies carry an id.
 import { describeErrno } from '../protocol/index.js'
 import { FUSE_DEV_IOC_BACKING_CLOSE, FUSE_DEV_IOC_BACKING_OPEN } from '../protocol/index.js'
-import { UnsupportedError, systemError } from './errors.js'
+import { requireLinux, systemError } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import { warning } from './errors.js'
 import { syscalls } from '../syscalls/index.js'
@@ -104,7 +104,7 @@ export class BackingId {
    * ERR_DEVFUSE_UNSUPPORTED off Linux.
    */
   static createRaw(deviceFd: number, fd: number): number {
-    if (process.platform !== 'linux') throw new UnsupportedError('backing ids exist on Linux only')
+    requireLinux('backing ids exist on Linux only')
     requireDescriptor('deviceFd', deviceFd)
     requireDescriptor('fd', fd)
     // struct fuse_backing_map { s32 fd; u32 flags; u64 padding }. Kernel: flags and padding must be 0.
@@ -126,7 +126,7 @@ export class BackingId {
    * Throws as {@link createRaw} does.
    */
   static closeRaw(deviceFd: number, id: number): void {
-    if (process.platform !== 'linux') throw new UnsupportedError('backing ids exist on Linux only')
+    requireLinux('backing ids exist on Linux only')
     requireDescriptor('deviceFd', deviceFd)
     const result = syscalls.ioctl(deviceFd, FUSE_DEV_IOC_BACKING_CLOSE, new Uint32Array([id]))
     if (result < 0)

@@ -5,7 +5,7 @@ import { describeErrno } from '../protocol/index.js'
 import type { NameEncoding } from '../protocol/index.js'
 import type { BackingDevice } from './backing.js'
 import { Dispatcher } from './dispatch.js'
-import { OptionError, UnsupportedError } from './errors.js'
+import { OptionError, requireLinux } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import { warning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
@@ -59,7 +59,7 @@ export function serveClone<Name extends string | Buffer = string>(
   filesystem: Filesystem<Name>,
   options: Pick<SessionOptions, 'onWarning' | 'busyPoll'> = {},
 ): CloneSession {
-  if (process.platform !== 'linux') throw new UnsupportedError('device clones exist on Linux only')
+  requireLinux('device clones exist on Linux only')
   requireShareable(filesystem, clone.negotiation.agreed)
   return new CloneSession(clone, filesystem as unknown as Filesystem, options)
 }

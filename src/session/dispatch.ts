@@ -1,6 +1,5 @@
 // Dispatch: every request passes here once on its way in, decoded by the table and handed to the filesystem,
 // and once on its way out, as a value, an errno or a thrown error. FORGET, INTERRUPT and INIT end here.
-import { setTimeout as delay } from 'node:timers/promises'
 import type { RequestReceiver, Transport } from '../device/transport.js'
 import { accessGuard } from './access.js'
 import { EINTR, ENOSYS, EILSEQ, EIO, EOVERFLOW, describeErrno } from '../protocol/index.js'
@@ -26,6 +25,7 @@ import { Interrupts } from './interrupts.js'
 import { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
 import { Passthrough } from './passthrough.js'
+import { settlesWithin } from './patience.js'
 import type { BackingDevice } from './backing.js'
 import { ReplyWriter } from './replies.js'
 import type { Siblings } from './siblings.js'
@@ -168,12 +168,8 @@ export class Dispatcher implements RequestReceiver {
     this.interrupts.abortAll()
     this.notifier.end()
     if (this.#unsettled > 0) {
-      const late = new AbortController()
-      const quiet = new Promise<void>((resolve) => (this.#quiet = resolve))
-      // Keeps the process alive: with the device closed nothing else might, and `destroy` would never be called.
-      const patience = delay(PATIENCE, undefined, { signal: late.signal }).catch(() => undefined)
-      await Promise.race([quiet, patience])
-      late.abort()
+      // With the device closed nothing else may keep the process alive, and `destroy` has yet to be called.
+      await settlesWithin(new Promise<void>((resolve) => (this.#quiet = resolve)), PATIENCE)
     }
     this.passthrough.clear()
     if (this.negotiation === undefined) return

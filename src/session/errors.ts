@@ -29,12 +29,11 @@ export class UnsupportedError extends Error {
   readonly code = 'ERR_DEVFUSE_UNSUPPORTED'
 }
 
-/** Throws an {@link UnsupportedError} off Linux. */
-export function requireLinux(): void {
-  if (process.platform === 'linux') return
-  throw new UnsupportedError(
-    `devfuse runs on Linux only: it speaks the Linux kernel's FUSE protocol, and this is ${process.platform}`,
-  )
+/** Throws an {@link UnsupportedError} off Linux; `message` says what exists on Linux only. */
+export function requireLinux(
+  message = `devfuse runs on Linux only: it speaks the Linux kernel's FUSE protocol, and this is ${process.platform}`,
+): void {
+  if (process.platform !== 'linux') throw new UnsupportedError(message)
 }
 
 /** An option, argument or combination that cannot work; the message names it and the fix. */

@@ -1,8 +1,7 @@
 // One mounted filesystem from INIT to its end: owns the transport, the dispatcher and the mount itself,
 // and is what mount() returns.
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Mounted } from '../device/mount.js'
-import { abortConnection, detachNow, isStillMounted, unmountDevice } from '../device/unmount.js'
+import { abortConnection, detachNow, unmountDevice } from '../device/unmount.js'
 import type { Transport } from '../device/transport.js'
 import { describeErrno } from '../protocol/index.js'
 import { BackingId } from './backing.js'
@@ -11,13 +10,14 @@ import { Cloning, explainClone, requireShareable } from './clone.js'
 import type { Clone } from './clone.js'
 import { ControlSocket } from './control.js'
 import { Dispatcher } from './dispatch.js'
-import { UnsupportedError, systemError, warning } from './errors.js'
+import { requireLinux, systemError, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { NegotiationError, wishes } from './init.js'
 import type { Negotiation } from './init.js'
 import type { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
+import { settlesWithin } from './patience.js'
 import { unwatch, watch } from './shutdown.js'
 import type { Unmountable } from './shutdown.js'
 import type { SessionStats } from './stats.js'
@@ -165,7 +165,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
    * an Error with `errno`, `code`, `syscall` and the reason. Close the id after the last release of what it backs.
    */
   openBacking(fd: number): BackingId {
-    if (process.platform !== 'linux') throw new UnsupportedError('backing ids exist on Linux only')
+    requireLinux('backing ids exist on Linux only')
     if (this.fd < 0)
       throw systemError(ENODEV, 'ioctl', 'the session has ended: there is nothing to open a backing id on')
     return new BackingId(this, BackingId.createRaw(this.fd, fd))
@@ -173,7 +173,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
 
   /** Takes ownership of a bare id, from `BackingId.createRaw` of this connection or from `intoRaw()`. */
   wrapBacking(id: number): BackingId {
-    if (process.platform !== 'linux') throw new UnsupportedError('backing ids exist on Linux only')
+    requireLinux('backing ids exist on Linux only')
     if (!Number.isInteger(id) || id <= 0)
       throw new TypeError(`a backing id is an integer > 0, not ${String(id)}`)
     return new BackingId(this, id)
@@ -215,13 +215,9 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
 
   /** Clean unmount, detached where it is busy or takes too long; settles when the session has ended. */
   async shutdown(): Promise<void> {
-    const timer = new AbortController()
-    const late = delay(PATIENCE, undefined, { signal: timer.signal }).then(
-      () => Promise.reject(new Error(`it took more than ${PATIENCE} ms`)),
-      () => undefined,
-    )
     try {
-      await Promise.race([this.unmount(), late])
+      if (!(await settlesWithin(this.unmount(), PATIENCE)))
+        throw new Error(`it took more than ${PATIENCE} ms`)
     } catch (error) {
       this.report(
         warning(
@@ -233,8 +229,6 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
         this.report(warning('ERR_DEVFUSE_UNMOUNT', `${this.mountPoint} could not be detached`, problem))
       })
       this.#end(0)
-    } finally {
-      timer.abort()
     }
     await this.closed
   }
@@ -282,9 +276,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   }
 
   async #afterlife(): Promise<void> {
-    const timer = new AbortController()
-    const late = delay(MAX_AFTERLIFE, true, { signal: timer.signal }).catch(() => false)
-    if (await Promise.race([this.#over.then(() => false), late])) {
+    if (!(await settlesWithin(this.#over, MAX_AFTERLIFE))) {
       this.report(
         warning(
           'ERR_DEVFUSE_UNMOUNT',
@@ -294,7 +286,6 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
       if (this.#mounted !== undefined && this.#transport.connected) abortConnection(this.#mounted)
       this.#end(0)
     }
-    timer.abort()
     await this.closed
   }
 
@@ -331,8 +322,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
           : `the connection of ${this.mountPoint} was lost: ${describeErrno(errno)}`,
       ),
     )
-    if (this.#mounted !== undefined && isStillMounted(this.#mounted))
-      await unmountDevice(this.#mounted, 'lazy')
+    if (this.#mounted !== undefined) await unmountDevice(this.#mounted, 'lazy')
   }
 
   async #abandon(): Promise<void> {

@@ -1,0 +1,13 @@
+// Waiting with an end to it: for handlers that may never settle, and mounts that may never come away.
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** Whether `promise` settles within `milliseconds`; a rejection in that time is passed on. Keeps the process alive meanwhile. */
+export async function settlesWithin(promise: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  const timer = new AbortController()
+  const late = delay(milliseconds, false, { signal: timer.signal }).catch(() => false)
+  try {
+    return await Promise.race([promise.then(() => true), late])
+  } finally {
+    timer.abort()
+  }
+}
