@@ -73,7 +73,9 @@ describe('examples/notify-store-retrieve', { skip, timeout: 60_000 }, () => {
 describe('examples/notify-prune', { skip, timeout: 60_000 }, () => {
   it('makes the kernel forget names that nobody uses', async (t) => {
     const { mnt, output } = await example(t, 'notify-prune', '200', '100')
-    await sh(`cd ${mnt} && exec 3< used && for i in $(seq 500); do test -e name$i; done; sleep 2; cat <&3`)
+    // Again and again: whatever else drops the kernel's caches on this machine takes the names away, too.
+    const ask = 'for i in $(seq 500); do test -e name$i; done'
+    await sh(`cd ${mnt} && exec 3< used && for again in 1 2 3 4 5 6 7 8; do ${ask}; sleep 0.3; done; cat <&3`)
     const counts = (): number[] =>
       [...output().matchAll(/remembers (\d+) names/g)].map(([, count]) => Number(count))
     await until(() => counts().some((count) => count > 100), 'many names')
