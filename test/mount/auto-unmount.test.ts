@@ -4,7 +4,7 @@ import { readdirSync, readlinkSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
 import { mount } from 'devfuse'
-import { cleanup, mounted, run, sh, skip, takeDown } from '../support/mounting.js'
+import { cleanup, mounted, run, sh, skip, skipUsers, takeDown } from '../support/mounting.js'
 import { as, mountAt, oneFile, place, processesWith, serve, serverSource, until } from '../support/server.js'
 import type { Server } from '../support/server.js'
 
@@ -40,7 +40,7 @@ describe('autoUnmount', { skip, timeout: 60_000 }, () => {
     await busy
   })
 
-  it('unmounts for an ordinary user, by fusermount3', async (t) => {
+  it('unmounts for an ordinary user, by fusermount3', { skip: skipUsers }, async (t) => {
     const mnt = place(t)
     await sh(`chown 65534 ${mnt}`)
     const { child, ended } = await server(t, mnt, { autoUnmount: true }, { prefix: as(65534) })

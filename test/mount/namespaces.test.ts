@@ -18,7 +18,7 @@ import {
   OPEN_TREE_CLONE,
   syscalls,
 } from 'devfuse/syscalls'
-import { cleanup, mounted, run, skip } from '../support/mounting.js'
+import { cleanup, mounted, run, skip, skipUsers } from '../support/mounting.js'
 import { as, attrOf, mountAt, place, root, serverSource, until } from '../support/server.js'
 
 const user = 65534
@@ -36,7 +36,7 @@ const inside = (mnt: string, options: string): string => `
   console.log('after', readFileSync('/proc/self/mountinfo', 'utf8').includes(${JSON.stringify(mnt)}))
 `
 
-describe('user and mount namespaces', { skip, timeout: 60_000 }, () => {
+describe('user and mount namespaces', { skip: skipUsers, timeout: 60_000 }, () => {
   for (const [how, prefix] of [
     ['unshare -Urm (root there)', ['unshare', '-Urm']],
     [

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { chmodSync, chownSync } from 'node:fs'
 import { test } from 'node:test'
+import { skipUsers } from '../support/mounting.js'
 import { attempt, missing, run } from './command.js'
 import { devfuse, minorOf, place, unfit } from './mounted.js'
 
-const skip = missing('fusermount3', 'setpriv') || unfit()
+const skip = missing('fusermount3', 'setpriv') || skipUsers || unfit()
 const user = 65534
 const stranger = 4242
 const as = (id: number) => ['setpriv', `--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--']

@@ -1,7 +1,7 @@
 // Mounting in tests: temporary directories, mounts that always go away again, and clients that are always
 // child processes, because a call on one's own mount would wait for the thread that makes it.
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -19,6 +19,12 @@ export const skip: string | false =
       : process.geteuid?.() !== 0
         ? 'needs root'
         : false
+
+/** Why an ordinary user cannot mount here, false where one can: udev gives the device to everybody, a bare devtmpfs does not. */
+export const skipUsers: string | false =
+  skip || (statSync('/dev/fuse').mode & 0o006) === 0o006
+    ? skip
+    : 'ordinary users may not open /dev/fuse here (chmod 666 /dev/fuse)'
 
 export interface Ran {
   code: number
