@@ -1,0 +1,16 @@
+// devfuse/fs: filesystems by path. A relaxed subset of node:fs/promises is a filesystem.
+export type {
+  Awaitable,
+  Caller,
+  Chunk,
+  ContentLike,
+  EntryLike,
+  FileType,
+  HandleLike,
+  Listing,
+  PathFilesystem,
+  ReadStreamOptions,
+  StatsFsLike,
+  StatsLike,
+  Time,
+} from './path-filesystem.js'
