@@ -5,6 +5,8 @@
 export interface RequestContext {
   /** The signal of a request: aborted when the caller no longer waits (FUSE_INTERRUPT). */
   signalOf(request: Request): AbortSignal
+  /** The supplementary groups of the caller, undefined where it cannot be seen. */
+  groupsOf(request: Request): number[] | undefined
 }
 
 /** Header of a request; the generated classes add the fields of their operation. */
@@ -49,5 +51,14 @@ export class Request {
   /** Aborted when the caller was interrupted and no longer waits for the answer. */
   get signal(): AbortSignal {
     return this.context.signalOf(this)
+  }
+
+  /**
+   * Supplementary group ids of the caller, read from /proc/PID/status each time. Undefined where the caller cannot be seen: it
+   * lies in another pid namespace, or is gone, so ask before the first `await`. What creation needs comes with the request
+   * itself (FUSE_CREATE_SUPP_GROUP). Source: proc(5).
+   */
+  get groups(): number[] | undefined {
+    return this.context.groupsOf(this)
   }
 }

@@ -15,6 +15,7 @@ import type {
   NotifyReplyRequest,
   OperationInfo,
 } from '../protocol/index.js'
+import { groupsOf } from './caller.js'
 import { DataServer } from './data-server.js'
 import { errnoForKernel, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
@@ -114,6 +115,7 @@ export class Dispatcher implements RequestReceiver {
       encoding: options.encoding,
       setxattrExt: false,
       signalOf: (request) => this.interrupts.signalOf(request),
+      groupsOf,
     }
     const data = new DataServer(this.passthrough)
     const methods = filesystem as Record<string, unknown>

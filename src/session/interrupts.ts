@@ -1,7 +1,7 @@
 // Cancellation: FUSE_INTERRUPT aborts the signal of the request it names, and a caller that is being killed is let
 // go even when the handler does not settle. Keeps only requests that are still being answered.
-import { readFileSync } from 'node:fs'
 import type { AnyRequest, OperationInfo, Request, RequestContext } from '../protocol/index.js'
+import { groupsOf, isDying } from './caller.js'
 
 interface Pending {
   controller: AbortController | undefined
@@ -30,6 +30,7 @@ const MOST_EARLY = 256
 
 const ANSWERED: RequestContext = {
   signalOf: () => AbortSignal.abort(new InterruptedError('the request has been answered already')),
+  groupsOf,
 }
 
 export class Interrupts {
@@ -135,23 +136,5 @@ export class Interrupts {
   #stop(): void {
     clearInterval(this.#timer)
     this.#timer = undefined
-  }
-}
-
-const SIGKILL_BIT = 1n << 8n
-
-/**
- * Whether the thread `pid` has been killed. Kernel: every signal that ends a process without a core dump puts SIGKILL
- * among the pending ones of each of its threads. A caller that cannot be seen (another pid namespace) counts as killed:
- * an EINTR that may be repeated is better than a process that cannot be killed.
- */
-function isDying(pid: number): boolean {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'latin1')
-    return [...status.matchAll(/^(?:Sig|Shd)Pnd:\s*([0-9a-f]+)/gm)].some(
-      ([, mask]) => (BigInt(`0x${mask}`) & SIGKILL_BIT) !== 0n,
-    )
-  } catch {
-    return true
   }
 }

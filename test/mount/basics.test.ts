@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { describe, it } from 'node:test'
 import { join } from 'node:path'
 import { mount, ENOENT, EISDIR } from 'devfuse'
-import type { Attr, Entry, Filesystem } from 'devfuse'
+import type { Attr, Entry, Filesystem, Request } from 'devfuse'
 import { cleanup, mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
 
 const S_IFDIR = 0o040000
@@ -161,6 +161,23 @@ describe('a mounted filesystem', { skip, timeout: 60_000 }, () => {
     )
     await run('bash', ['-c', `cat "${buffers.mnt}/${weird}"`])
     assert.ok(bytes.some((name) => name.equals(Buffer.from([0x61, 0xff, 0x62]))))
+  })
+
+  it('tells the supplementary groups of a caller, and that one who is gone cannot be seen', async (t) => {
+    const files = flat({ f: 'x' })
+    const seen: (number[] | undefined)[] = []
+    let last: Request | undefined
+    const { mnt } = await mounted(t, {
+      ...files,
+      read(request) {
+        last = Object.assign(Object.create(request) as Request, { context: request.context })
+        seen.push(request.groups)
+        return Buffer.from('x')
+      },
+    })
+    await sh(`setpriv --groups 7,4242 cat ${mnt}/f; setpriv --clear-groups cat ${mnt}/f`)
+    assert.deepEqual([seen.at(0), seen.at(-1)], [[7, 4242], []])
+    assert.equal(last?.groups, undefined)
   })
 
   it('aborts the signal of an interrupted request', async (t) => {

@@ -7,6 +7,7 @@ export const context: DecodeContext = {
   encoding: 'utf8',
   setxattrExt: true,
   signalOf: () => AbortSignal.abort('asked'),
+  groupsOf: () => [4, 5],
 }
 
 /** Decodes a message that is contiguous, as /dev/fuse delivers it. */

@@ -283,9 +283,10 @@ test('parts in different places, with a stale operation area', () => {
   assert.deepEqual([request.nodeid, request.mode, request.umask, request.name], [3, 0o755, 0o22, 'ring'])
 })
 
-test('the signal is asked of the session', () => {
+test('the signal and the groups are asked of the session', () => {
   const request = decodeAs('getattr', encodeRequest('getattr', HEADER))
   assert.equal(request.signal.reason, 'asked')
+  assert.deepEqual(request.groups, [4, 5])
 })
 
 test('one line for a request', () => {
