@@ -41,6 +41,12 @@ export class OptionError extends TypeError {
   readonly code = 'ERR_DEVFUSE_OPTION'
 }
 
+/** The option `signal` was aborted before the mount was there; `cause` is the signal's reason. Named and coded as Node's own. */
+export class AbortError extends Error {
+  readonly code = 'ABORT_ERR'
+  override readonly name = 'AbortError'
+}
+
 /** An error of a system call, in the shape of node:fs: `errno` (negative), `code` and `syscall`. */
 export interface SystemError extends Error {
   errno: number

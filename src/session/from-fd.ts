@@ -5,6 +5,7 @@ import type { Mounted } from '../device/mount.js'
 import { isFuse, readMountInfo } from '../device/mountinfo.js'
 import type { MountInfo } from '../device/mountinfo.js'
 import { F_GETFL, F_SETFL, O_NONBLOCK, syscalls } from '../syscalls/index.js'
+import { abortable } from './abort.js'
 import { OptionError, requireLinux } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { wishes } from './init.js'
@@ -44,7 +45,9 @@ export async function fromFd<Options extends SessionOptions>(
   mounted.mountPoint = found?.mountPoint ?? ''
   const owner = ownerOf(found)
   if (owner !== undefined) resolved.owner = owner
-  return new Session(new DeviceTransport(fd, resolved.maxWrite), handlers, resolved, mounted).start()
+  return abortable(resolved.signal, () =>
+    new Session(new DeviceTransport(fd, resolved.maxWrite), handlers, resolved, mounted).start(),
+  )
 }
 
 /** The N of a mount point of the form `/dev/fd/N`, undefined for any other. */

@@ -1,44 +1,113 @@
-// mount(): the one call that turns an object of handlers into a mounted filesystem.
+// mount(): the one call that turns an object of handlers, or a module that exports one, into a mounted filesystem.
 import { DeviceTransport } from '../device/device.js'
 import { beginMount } from '../device/mount.js'
 import { unmountDevice } from '../device/unmount.js'
-import { requireLinux } from './errors.js'
+import { abortable } from './abort.js'
+import { OptionError, requireLinux } from './errors.js'
 import type { Filesystem } from './filesystem.js'
+import { importFilesystem } from './filesystem-module.js'
 import { fromFd, parseDevFd } from './from-fd.js'
 import { wishes } from './init.js'
-import { resolveOptions } from './options.js'
-import type { SessionOptions } from './options.js'
+import { moduleOptionNames, resolveOptions } from './options.js'
+import type { ModuleOptions, SessionOptions } from './options.js'
 import { Session } from './session.js'
+import { mountInWorker } from './worker-session.js'
+import type { WorkerSession } from './worker-session.js'
 
+type Names<Options extends SessionOptions> = Options['encoding'] extends 'buffer' ? Buffer : string
+
+/**
+ * Mounts the filesystem that a module exports, served by a worker thread of its own: this thread may then use the mount with
+ * sync functions, start programs on it, and be busy as long as it likes. `mount(new URL('./fs.js', import.meta.url), '/mnt')`.
+ *
+ * The default export of the module is a {@link Filesystem}, or a class, function or async function that makes one from the option
+ * `data`. A TypeScript module needs Node 22.18 or newer, or a loader. Errors are those of the other form; what the module throws
+ * rejects, too. With `worker: false` the module is imported and served here.
+ */
+export function mount(
+  mountPoint: string,
+  module: URL,
+  options: ModuleOptions & { worker: false },
+): Promise<Session>
+export function mount(mountPoint: string, module: URL, options?: ModuleOptions): Promise<WorkerSession>
+export function mount(
+  module: URL,
+  mountPoint: string,
+  options: ModuleOptions & { worker: false },
+): Promise<Session>
+export function mount(module: URL, mountPoint: string, options?: ModuleOptions): Promise<WorkerSession>
 /**
  * Mounts `filesystem` at the directory (or file) `mountPoint` and resolves once the kernel and we have agreed (INIT).
  *
  * A process with CAP_SYS_ADMIN mounts by itself, everybody else through fusermount3. A mount point of the form `/dev/fd/N`
- * says that descriptor N is mounted already: see {@link fromFd}. The handlers run on this thread's event loop: never
- * call a *sync* fs function on the mount from the same thread, it would wait for an answer that only this thread can give.
+ * says that descriptor N is mounted already: see {@link fromFd}. The handlers run on this thread's event loop: a *sync* fs
+ * function on the mount from the same thread waits for an answer that only this thread can give. To do that, serve the
+ * filesystem from a worker: pass the URL of a module instead.
  *
  * Throws an OptionError for an option that cannot work, a MountError (`errno`, `code`, what was attempted and what to
  * do) where mounting fails, a NegotiationError where the kernel lacks what `options` insist on. Nothing is left
  * mounted then. Source: mount(8), fuse(4), Documentation/filesystems/fuse/fuse.rst.
  */
-export async function mount<Options extends SessionOptions>(
+export function mount<Options extends SessionOptions>(
   mountPoint: string,
-  filesystem: Filesystem<Options['encoding'] extends 'buffer' ? Buffer : string>,
+  filesystem: Filesystem<Names<Options>>,
   options?: Options,
-): Promise<Session> {
+): Promise<Session>
+export async function mount(
+  first: string | URL,
+  second: string | URL | object,
+  options: ModuleOptions = {},
+): Promise<Session | WorkerSession> {
   requireLinux()
+  const [mountPoint, served] = first instanceof URL ? [second, first] : [first, second]
+  if (typeof mountPoint !== 'string')
+    throw new OptionError(
+      `a mount point is a path, not ${typeof mountPoint === 'object' ? 'an object' : typeof mountPoint}`,
+    )
+  const { worker, data, transferList: _, ...sessionOptions } = options
+  if (served instanceof URL) {
+    if (worker !== false) return abortable(options.signal, () => mountInWorker(mountPoint, served, options))
+    return mountHere(mountPoint, await importFilesystem(served.href, data), sessionOptions)
+  }
+  refuseModuleOptions(served, options)
+  return mountHere(mountPoint, served as Filesystem, sessionOptions)
+}
+
+function refuseModuleOptions(served: unknown, options: ModuleOptions): void {
+  if (typeof served === 'object' && served !== null && options.worker !== true) {
+    const wrong = moduleOptionNames.find((name) => options[name] !== undefined && options[name] !== false)
+    if (wrong === undefined) return
+    throw new OptionError(
+      `option \`${wrong}\` is for a module: mount(mountPoint, new URL('./fs.js', import.meta.url))`,
+    )
+  }
+  throw new OptionError(
+    typeof served === 'object' && served !== null
+      ? 'option `worker` cannot move this object to another thread, because functions cannot be copied: put the filesystem into ' +
+          "a module of its own as its default export, and pass mount() its URL: new URL('./fs.js', import.meta.url)"
+      : `a filesystem is an object of handlers, or the URL of a module that exports one, not ${JSON.stringify(served)}` +
+          (typeof served === 'string' ? '; write new URL(..., import.meta.url)' : ''),
+  )
+}
+
+async function mountHere(
+  mountPoint: string,
+  filesystem: Filesystem,
+  options: SessionOptions,
+): Promise<Session> {
   const passed = parseDevFd(mountPoint)
   if (passed !== undefined) return fromFd(passed, filesystem, options)
-  const resolved = resolveOptions(options ?? {})
-  const handlers = filesystem as Filesystem
+  const resolved = resolveOptions(options)
   // Impossible wishes are refused before anything is mounted.
-  wishes(resolved, (method) => typeof handlers[method as keyof Filesystem] === 'function')
-  const { mounted, finish } = await beginMount(mountPoint, resolved)
-  const transport = new DeviceTransport(mounted.fd, resolved.maxWrite)
-  const session = new Session(transport, handlers, resolved, mounted)
-  const [started, finished] = await Promise.allSettled([session.start(), finish()])
-  if (started.status === 'fulfilled' && finished.status === 'fulfilled') return session
-  if (started.status === 'fulfilled') await session.shutdown()
-  else await unmountDevice(mounted, 'abort')
-  throw started.status === 'rejected' ? started.reason : (finished as PromiseRejectedResult).reason
+  wishes(resolved, (method) => typeof filesystem[method as keyof Filesystem] === 'function')
+  return abortable(resolved.signal, async () => {
+    const { mounted, finish } = await beginMount(mountPoint, resolved)
+    const transport = new DeviceTransport(mounted.fd, resolved.maxWrite)
+    const session = new Session(transport, filesystem, resolved, mounted)
+    const [started, finished] = await Promise.allSettled([session.start(), finish()])
+    if (started.status === 'fulfilled' && finished.status === 'fulfilled') return session
+    if (started.status === 'fulfilled') await session.shutdown()
+    else await unmountDevice(mounted, 'abort')
+    throw started.status === 'rejected' ? started.reason : (finished as PromiseRejectedResult).reason
+  })
 }

@@ -1,4 +1,5 @@
 // The options of mount(): validated in one place, every unknown key refused by name.
+import type { Transferable } from 'node:worker_threads'
 import { foldWords } from '../device/mount-options.js'
 import type { MountOptions } from '../device/mount-options.js'
 import type { InitFlagName } from '../protocol/index.js'
@@ -58,10 +59,28 @@ export interface SessionOptions extends MountOptions {
   busyPoll?: number
   /** Unmount on SIGINT, SIGTERM and SIGHUP. Default true; `process.exit()` and crashes always detach the mount. */
   handleSignals?: boolean
+  /**
+   * Unmounts when it is aborted, lazily where the mount is busy; `session.closed` tells when that is done. Aborted before the
+   * mount is there, mount() rejects with an AbortError (code ABORT_ERR) and nothing is mounted.
+   */
+  signal?: AbortSignal
   /** Serve `devfuse stats` over a socket below /run/devfuse (or XDG_RUNTIME_DIR). Default false. */
   control?: boolean
   /** Gets what is survived and only reported. Default: `process.emitWarning`. */
   onWarning?: (warning: DevfuseWarning) => void
+}
+
+/** Options of `mount()` for a filesystem that a module exports. */
+export interface ModuleOptions extends SessionOptions {
+  /** Serve it in a worker thread of its own: the default. `false` imports the module into this thread. */
+  worker?: boolean
+  /**
+   * For the module: its default export is called with it where that is a function or class, and `workerData` of
+   * node:worker_threads is a copy of it. Anything that structured cloning can copy.
+   */
+  data?: unknown
+  /** What of `data` moves to the worker instead of being copied: MessagePorts, ArrayBuffers, ... */
+  transferList?: readonly Transferable[]
 }
 
 /** Options with every default filled in. */
@@ -85,6 +104,7 @@ type Check = (value: unknown) => string | undefined
 
 const boolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
 const func: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
+const abortSignal: Check = (value) => (value instanceof AbortSignal ? undefined : 'an AbortSignal')
 const oneOf =
   (...values: readonly unknown[]): Check =>
   (value) =>
@@ -147,6 +167,7 @@ const checks: { [Key in keyof Required<Omit<SessionOptions, keyof MountOptions>>
   handleSignals: boolean,
   control: boolean,
   onWarning: func,
+  signal: abortSignal,
   access: oneOf('all', 'owner', 'rootAndOwner'),
 }
 
@@ -184,6 +205,9 @@ const KNOWN_OF_PASSED = ['defaultPermissions', 'allowOther', 'allowRoot']
 
 /** The names of all options of a session, for those who hand some of theirs on. */
 export const sessionOptionNames: readonly string[] = Object.keys({ ...checks, ...mountChecks })
+
+/** Options that say something about a module, and nothing about a session. */
+export const moduleOptionNames = ['worker', 'data', 'transferList'] as const
 
 /** Validates options and fills in the defaults. Throws an {@link OptionError} that names the key and the fix. */
 export function resolveOptions(given: SessionOptions): ResolvedOptions {

@@ -125,6 +125,13 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     return this.#mounted?.mountPoint ?? ''
   }
 
+  /** Not for authors: what it takes to detach this mount from another thread. Plain data. */
+  get mounted(): Mounted | undefined {
+    if (this.#mounted === undefined) return undefined
+    const { watchdog: _, ...plain } = this.#mounted
+    return plain
+  }
+
   /** Descriptor of the connection for its ioctls, -1 once the session has ended. */
   get fd(): number {
     return this.#transport.fd

@@ -1,0 +1,69 @@
+// Where the worker thread of `mount(mountPoint, new URL(...))` begins: imports the filesystem, mounts it here, and does what
+// the thread that asked for it calls for, until the mount ends.
+import { once } from 'node:events'
+import { parentPort, workerData } from 'node:worker_threads'
+import { importFilesystem } from './filesystem-module.js'
+import { mount } from './mount.js'
+import { settlesWithin } from './patience.js'
+import type { Session } from './session.js'
+import { packError } from './thread-messages.js'
+import type { MountOrders, ThreadCall, ThreadMessage } from './thread-messages.js'
+
+/** How long the end of a session waits for calls that nobody needs any more, in milliseconds. */
+const LAST_WORDS = 1000
+
+if (parentPort !== null) {
+  const [orders] = (await once(parentPort, 'message')) as [MountOrders]
+  await serve(orders)
+}
+
+async function serve({ port, mountPoint, module, options }: MountOrders): Promise<void> {
+  const say = (message: ThreadMessage): void => port.postMessage(message)
+  let session: Session
+  try {
+    const filesystem = await importFilesystem(module, workerData)
+    session = await mount(mountPoint, filesystem, {
+      ...options,
+      onWarning: (problem) => say({ said: 'warning', warning: packError(problem) }),
+    })
+  } catch (error) {
+    say({ said: 'failed', error: packError(error) })
+    port.close()
+    return
+  }
+  const answering = new Set<Promise<void>>()
+  port.on('message', (call: ThreadCall) => {
+    const answered = answer(session, call, say)
+    answering.add(answered)
+    void answered.then(() => answering.delete(answered))
+  })
+  const { negotiation } = session
+  say({ said: 'mounted', mounted: session.mounted, mountPoint: session.mountPoint, negotiation })
+  const closed = await session.closed
+  // The unmount that led here is answered first.
+  await settlesWithin(Promise.all(answering), LAST_WORDS)
+  say({ said: 'closed', closed })
+  port.close()
+}
+
+async function answer(
+  session: Session,
+  { id, method, args }: ThreadCall,
+  say: (message: ThreadMessage) => void,
+): Promise<void> {
+  say({ said: 'heard', id })
+  try {
+    say({ said: 'done', id, value: await invoke(session, method, args) })
+  } catch (error) {
+    say({ said: 'refused', id, error: packError(error) })
+  }
+}
+
+function invoke(session: Session, method: string, args: unknown[]): unknown {
+  const [name, of] = method.split('.').toReversed()
+  const target = (of === undefined ? session : session.notify) as unknown as Record<
+    string,
+    (...args: unknown[]) => unknown
+  >
+  return target[name](...args)
+}
