@@ -68,6 +68,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   /** Unmounts of ours under way, and whether one has worked. */
   #attempts = 0
   #unmounted = false
+  /** The last of these attempts, without what follows on it. */
+  #leaving: Promise<unknown> = Promise.resolve()
   readonly #over: Promise<void>
   #resolveOver!: () => void
   #control: ControlSocket | undefined
@@ -265,7 +267,9 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     }
     this.#attempts++
     try {
-      const { errno, said } = await unmountDevice(this.#mounted, how)
+      const unmounting = unmountDevice(this.#mounted, how)
+      this.#leaving = unmounting
+      const { errno, said } = await unmounting
       if (errno < 0) {
         throw systemError(
           errno,
@@ -312,6 +316,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   async #finish(ended: Closed): Promise<void> {
     try {
       await this.#dispatcher.finish()
+      // The connection may end some time before its mount has come away.
+      await this.#leaving.catch(() => undefined)
       if (ended.reason !== 'unmount') await this.#clearStale(ended)
     } catch (error) {
       this.report(warning('ERR_DEVFUSE_UNMOUNT', `clearing up after ${this.mountPoint} failed`, error))
