@@ -720,7 +720,8 @@ export const operations: readonly Operation[] = [
       'FS_IOC_GETFLAGS and its family arrive too.',
     answer:
       'The result as a number, or `{ result, data }` with at most `outSize` bytes for the caller. A negative `result` fails ' +
-      'the call and hands the data out all the same.',
+      'the call and hands the data out all the same. On a character device (CUSE) with unrestricted ioctls also ' +
+      '`{ retry: { in, out } }`: the pieces of the memory of the caller that are needed.',
     see: 'ioctl(2)',
   },
   {
@@ -1019,8 +1020,8 @@ export const operations: readonly Operation[] = [
       { type: 'CuseInitOut' },
     ),
     absent: 0,
-    sent: 'First of all on /dev/cuse; never on /dev/fuse, so never to a session.',
-    answer: 'The session answers ENOSYS.',
+    sent: 'First of all on /dev/cuse; never on /dev/fuse.',
+    answer: '`cuse()` answers it, and with it the kernel makes the device.',
     see: 'https://docs.kernel.org/filesystems/fuse.html',
   },
 ]

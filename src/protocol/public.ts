@@ -25,5 +25,5 @@ export type {
 } from './generated/replies.js'
 export type * from './generated/requests.js'
 export type { NameEncoding } from './names.js'
-export type { Dirent, Direntplus, Dirents, FdData, IoctlReply, Reply } from './reply.js'
+export type { Dirent, Direntplus, Dirents, FdData, IoctlIovec, IoctlReply, Reply } from './reply.js'
 export type { Request, RequestContext } from './request.js'

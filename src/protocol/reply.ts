@@ -46,10 +46,23 @@ export type Dirents<Kind extends 'dirent' | 'direntplus'> = Kind extends 'dirent
   ? Iterable<Dirent> | AsyncIterable<Dirent>
   : Iterable<Direntplus> | AsyncIterable<Direntplus>
 
+/** A piece of the memory of the caller of ioctl(2): struct fuse_ioctl_iovec. */
+export interface IoctlIovec {
+  /** Address in the caller's memory, such as `arg` of the request. */
+  base: bigint | number
+  /** Bytes. */
+  len: bigint | number
+}
+
 /** Result of ioctl(2), with what goes back to the caller. */
 export interface IoctlReply {
   /** Return value of ioctl(2). Default: 0. */
   result?: number
   /** At most `outSize` bytes. */
   data?: Uint8Array
+  /**
+   * FUSE_IOCTL_RETRY: the command is sent again, with the bytes of `in` in `data` and room for those of `out`; at most 256
+   * pieces together. Only for a request with FUSE_IOCTL_UNRESTRICTED, which character devices get (CUSE).
+   */
+  retry?: { in?: readonly IoctlIovec[]; out?: readonly IoctlIovec[] }
 }

@@ -1,20 +1,15 @@
 // Further threads that serve a mount: each takes a clone of the connection's descriptor (FUSE_DEV_IOC_CLONE) and the
 // negotiation of the first one. Stands where the session stands for the thread that mounted.
-import { DeviceTransport } from '../device/device.js'
 import { describeErrno } from '../protocol/index.js'
 import type { NameEncoding } from '../protocol/index.js'
-import type { BackingDevice } from './backing.js'
-import { Dispatcher } from './dispatch.js'
+import type { Dispatcher } from './dispatch.js'
 import { OptionError, requireLinux } from './errors.js'
-import type { DevfuseWarning } from './errors.js'
-import { warning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import type { Negotiation } from './init.js'
-import type { Notifier } from './notify.js'
 import { resolveOptions } from './options.js'
 import type { SessionOptions } from './options.js'
+import { Served } from './served.js'
 import { Siblings } from './siblings.js'
-import type { OperationStats } from './stats.js'
 
 // Ids of NOTIFY_RETRIEVE that one thread can use before it meets those of the next.
 const IDS_PER_CLONE = 2 ** 32
@@ -64,46 +59,29 @@ export function serveClone<Name extends string | Buffer = string>(
   return new CloneSession(clone, filesystem as unknown as Filesystem, options)
 }
 
-/** One thread's share of a mount, from {@link serveClone} to the end of the connection. */
-export class CloneSession implements BackingDevice, AsyncDisposable {
-  /** Settles when this thread serves the mount no longer: the mount has ended, or {@link close} was called. */
-  readonly closed: Promise<void>
+/**
+ * One thread's share of a mount, from {@link serveClone} to the end of the connection. Kernel: requests that it has read and not
+ * answered when it is closed fail with ECONNABORTED; the other threads go on.
+ */
+export class CloneSession extends Served {
   readonly #clone: Clone
-  readonly #transport: DeviceTransport
-  readonly #dispatcher: Dispatcher
   readonly #siblings: Siblings
-  readonly #onWarning: (problem: DevfuseWarning) => void
-  #resolveClosed!: () => void
-  #ended = false
 
   /** Not for authors: use {@link serveClone}. */
   constructor(clone: Clone, filesystem: Filesystem, options: Pick<SessionOptions, 'onWarning' | 'busyPoll'>) {
     const { encoding, negotiation } = clone
     const resolved = resolveOptions({ ...options, encoding, maxWrite: negotiation.maxWrite })
+    super(clone.fd, filesystem, resolved, negotiation.wanted)
     this.#clone = clone
-    this.#onWarning = resolved.onWarning
-    this.closed = new Promise((resolve) => (this.#resolveClosed = resolve))
-    this.#transport = new DeviceTransport(clone.fd, resolved.maxWrite)
-    this.#dispatcher = new Dispatcher(this.#transport, filesystem, resolved, negotiation.wanted, this, {
-      ready: () => undefined,
-      failed: (error) => this.report(warning('ERR_DEVFUSE_CLONE', error.message, error)),
-      ended: () => this.#end(),
-    })
-    this.#dispatcher.adopt(negotiation)
-    this.#dispatcher.notifier.numberFrom(clone.index * IDS_PER_CLONE)
+    this.dispatcher.adopt(negotiation)
+    this.dispatcher.notifier.numberFrom(clone.index * IDS_PER_CLONE)
     this.#siblings = new Siblings(clone.key, {
-      interrupted: (unique) => this.#dispatcher.interrupts.interrupt(unique),
-      retrieved: (unique, data) => this.#dispatcher.notifier.retrieved(unique, data),
-      ended: () => this.#end(),
+      interrupted: (unique) => this.dispatcher.interrupts.interrupt(unique),
+      retrieved: (unique, data) => this.dispatcher.notifier.retrieved(unique, data),
+      ended: () => this.end(),
     })
-    this.#dispatcher.siblings = this.#siblings
-    if (options.busyPoll !== undefined) this.#transport.setBusyPoll(options.busyPoll)
-    this.#transport.start(this.#dispatcher)
-  }
-
-  /** Descriptor of this thread's clone, -1 once it is closed. */
-  get fd(): number {
-    return this.#transport.fd
+    this.dispatcher.siblings = this.#siblings
+    this.serve()
   }
 
   get mountPoint(): string {
@@ -115,42 +93,8 @@ export class CloneSession implements BackingDevice, AsyncDisposable {
     return this.#clone.negotiation
   }
 
-  /** Notifications to the kernel, from this thread. */
-  get notify(): Notifier {
-    return this.#dispatcher.notifier
-  }
-
-  /** What this thread has answered, by operation. */
-  stats(): { inFlight: number; operations: Record<string, OperationStats> } {
-    const { interrupts, counters } = this.#dispatcher
-    return { inFlight: interrupts.size, operations: counters.snapshot() }
-  }
-
-  /**
-   * Serves no more in this thread; the others go on. Kernel: requests that this thread has read and not answered fail with
-   * ECONNABORTED.
-   */
-  async close(): Promise<void> {
-    this.#end()
-    await this.closed
-  }
-
-  /** The same as {@link close}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
-  }
-
-  /** Passes a survived problem to the option `onWarning`. */
-  report(problem: DevfuseWarning): void {
-    this.#onWarning(problem)
-  }
-
-  #end(): void {
-    if (this.#ended) return
-    this.#ended = true
-    this.#transport.close()
+  protected override ending(): void {
     this.#siblings.close()
-    void this.#dispatcher.finish().then(() => this.#resolveClosed())
   }
 }
 

@@ -7,6 +7,7 @@ import type {
   Dirent,
   Direntplus,
   FdData,
+  IoctlRequest,
   NameEncoding,
   OperationInfo,
   ReplyKind,
@@ -215,8 +216,14 @@ export class ReplyWriter {
   }
 
   #ioctl(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
-    const { outSize } = request as unknown as { outSize: number }
-    const length = encodeIoctl(info, this.#scratch, this.#view, OUT_HEADER_SIZE, value, outSize)
+    const length = encodeIoctl(
+      info,
+      this.#scratch,
+      this.#view,
+      OUT_HEADER_SIZE,
+      value,
+      request as unknown as IoctlRequest,
+    )
     if (length === undefined) throw misfit(info, value, 'an integer or { result, data }')
     this.#sendScratch(request, info, since, length, value)
   }

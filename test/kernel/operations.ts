@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import type { TestContext } from 'node:test'
-import { ENOSYS } from 'devfuse'
+import { ENOSYS, cuse } from 'devfuse'
 import type { OperationName } from 'devfuse'
 import { cleanup, run, sh } from '../support/mounting.js'
 import { onBlockDevice } from './block-device.js'
@@ -409,11 +409,19 @@ export const operationRows: Rows<OperationName> = {
       assert.deepEqual([offIn, offOut, len, nodeidOut], [8, 2, 7, 3])
     },
   ),
-  cuseInit: {
-    cannot: existsSync('/dev/cuse')
-      ? 'sent on /dev/cuse alone, never to a filesystem'
-      : 'sent on /dev/cuse alone, which this kernel lacks (CONFIG_CUSE)',
-  },
+  cuseInit: existsSync('/dev/cuse')
+    ? {
+        call: 'open(2) of /dev/cuse',
+        shows: 'the device that was asked for is there',
+        async prove() {
+          await using device = await cuse(`devfuse-matrix-${process.pid}`, {})
+          assert.equal(await sh(`stat -c %F ${device.path}`), 'character special file\n')
+        },
+      }
+    : {
+        cannot:
+          'sent on /dev/cuse alone, which this kernel lacks (CONFIG_CUSE); proved on another by scripts/test-vm.sh',
+      },
 }
 
 async function copies(mnt: string): Promise<void> {

@@ -130,7 +130,7 @@ export const FUSE_STATX = 0x34
  * GiB.
  */
 export const FUSE_COPY_FILE_RANGE_64 = 0x35
-/** Opcode: First of all on /dev/cuse; never on /dev/fuse, so never to a session. */
+/** Opcode: First of all on /dev/cuse; never on /dev/fuse. */
 export const CUSE_INIT = 0x1000
 /** Wakes the pollers of an open file; they ask again with POLL. Kernel: an unknown handle is ignored. */
 export const FUSE_NOTIFY_POLL = 1

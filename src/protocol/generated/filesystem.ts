@@ -429,7 +429,9 @@ export interface Filesystem<Name = string> {
    * bytes at the most, each way. FS_IOC_GETFLAGS and its family arrive too.
    *
    * Answer: The result as a number, or `{ result, data }` with at most `outSize` bytes for the caller. A
-   * negative `result` fails the call and hands the data out all the same.
+   * negative `result` fails the call and hands the data out all the same. On a character device (CUSE) with
+   * unrestricted ioctls also `{ retry: { in, out } }`: the pieces of the memory of the caller that are
+   * needed.
    *
    * Without this method: ENOTTY is answered.
    *

@@ -1923,10 +1923,7 @@ export class CopyFileRange64Request extends Request {
   }
 }
 
-/**
- * CUSE_INIT (4096): First of all on /dev/cuse; never on /dev/fuse, so never to a session. The session takes
- * it.
- */
+/** CUSE_INIT (4096): First of all on /dev/cuse; never on /dev/fuse. The session takes it. */
 export class CuseInitRequest extends Request {
   /** Major protocol version. */
   declare readonly major: number
