@@ -1,5 +1,9 @@
 // The public entry of devfuse: mount(), the session it returns, and everything a handler needs to answer.
 export { mount } from './session/mount.js'
+export { serve } from './session/serve.js'
+export { Connection, connect } from './session/connect.js'
+export type { ConnectOptions, KernelNotification, KernelReply, RequestFields } from './session/connect.js'
+export type { BackingFiles, RequestReceiver, Transport, TransportStats } from './device/transport.js'
 export { fromFd } from './session/from-fd.js'
 export { OpenedMount, openMount } from './session/open-mount.js'
 export type { Access } from './session/access.js'

@@ -1,10 +1,13 @@
 // A kernel in memory: the transport of tests and of authors who drive a filesystem without a mount.
 // Requests are encoded by the table as the kernel would, replies decoded the same way.
 import { IN_HEADER_SIZE, OUT_HEADER_SIZE, decodeReply, encodeRequest, outHeader } from '../protocol/index.js'
-import { readSync } from 'node:fs'
+import { read } from 'node:fs'
+import { MemoryBackingFiles } from './backing-files.js'
 import type { RequestReceiver, Transport, TransportStats } from './transport.js'
 
-const SLOT_SIZE = 1024 * 1024 + 8192
+const DEFAULT_MAX_WRITE = 1024 * 1024
+// Room for the header, the structs, and a setxattr(2) of the most that it may carry.
+const SLOT_OVERHEAD = 8192 + 65536
 const SLOT_COUNT = 8
 
 /** A reply as the kernel sees it: `error` is 0 or -errno, the other fields are the operation's. */
@@ -14,27 +17,46 @@ export interface FakeReply {
   [field: string]: unknown
 }
 
+/** Gets what answers no request: a whole notification, or a reply that nobody waits for. */
+export type StrayListener = (message: Buffer) => void
+
 interface Waiting {
   name: string
   resolve: (reply: FakeReply) => void
 }
 
 const ENOENT = -2
+const EIO = -5
+const EINVAL = -22
 const ENOTTY = -25
+const ECONNABORTED = -103
+const ENOTCONN = -107
 
 export class FakeKernel implements Transport {
-  readonly name = 'fake'
+  readonly name = 'memory'
   readonly fd = -1
-  readonly memory = Buffer.alloc(SLOT_SIZE * SLOT_COUNT)
-  readonly view = new DataView(this.memory.buffer, this.memory.byteOffset, this.memory.byteLength)
-  /** Raw messages that answered no request: notifications, and replies nobody waits for. */
+  readonly memory: Buffer
+  readonly view: DataView
+  readonly backing = new MemoryBackingFiles()
+  /** Raw messages that answered no request, unless a listener takes them. */
   readonly strays: Buffer[] = []
+  readonly #slotSize: number
   readonly #free = Array.from({ length: SLOT_COUNT }, (_, slot) => slot)
+  readonly #queue: Uint8Array[] = []
   readonly #waiting = new Map<number, Waiting>()
+  readonly #onStray: StrayListener
   #receiver: RequestReceiver | undefined
   #unique = 2
   #requests = 0
   #closed = false
+
+  /** `maxWrite` bounds the data of a request, in bytes. */
+  constructor(maxWrite = DEFAULT_MAX_WRITE, onStray?: StrayListener) {
+    this.#slotSize = maxWrite + SLOT_OVERHEAD
+    this.memory = Buffer.alloc(this.#slotSize * SLOT_COUNT)
+    this.view = new DataView(this.memory.buffer, this.memory.byteOffset, this.memory.byteLength)
+    this.#onStray = onStray ?? ((message) => this.strays.push(message))
+  }
 
   get connected(): boolean {
     return !this.#closed
@@ -70,6 +92,7 @@ export class FakeKernel implements Transport {
   post(name: string, fields: Record<string, unknown> = {}): { unique: number; promise: Promise<FakeReply> } {
     const unique = this.#unique
     this.#unique += 2
+    if (this.#closed) return { unique, promise: Promise.resolve({ unique, error: ENOTCONN }) }
     const promise = new Promise<FakeReply>((resolve) => this.#waiting.set(unique, { name, resolve }))
     this.deliver(encodeRequest(name, { unique, nodeid: 1, uid: 0, gid: 0, pid: 1, ...fields }))
     return { unique, promise }
@@ -81,12 +104,18 @@ export class FakeKernel implements Transport {
     this.#unique += 2
   }
 
-  /** Puts a whole message, well formed or not, into a slot. */
+  /** Puts a whole message, well formed or not, into a slot; it waits for one while all are taken. */
   deliver(message: Uint8Array): void {
+    if (this.#closed) return
+    if (message.byteLength > this.#slotSize)
+      throw new RangeError(`a request of ${message.byteLength} bytes is larger than what was agreed on`)
     const slot = this.#free.pop()
-    if (slot === undefined) throw new Error('every slot is taken: the session does not give them back')
+    if (slot === undefined) {
+      this.#queue.push(message)
+      return
+    }
     this.#requests++
-    const header = slot * SLOT_SIZE
+    const header = slot * this.#slotSize
     this.memory.set(message, header)
     const kept = this.#receiver?.receive(
       slot,
@@ -111,6 +140,8 @@ export class FakeKernel implements Transport {
   release(slot: number): void {
     if (this.#free.includes(slot)) throw new Error(`slot ${slot} was released twice`)
     this.#free.push(slot)
+    const next = this.#queue.shift()
+    if (next !== undefined) this.deliver(next)
   }
 
   reply(
@@ -128,15 +159,20 @@ export class FakeKernel implements Transport {
     return this.#take(unique, message)
   }
 
-  replyFromFd(unique: number, resent: boolean, fd: number, offset: number, size: number): number {
-    const bytes = Buffer.alloc(size)
-    const length = readSync(fd, bytes, 0, size, offset)
-    const sent = this.reply(unique, resent, 0, bytes, 0, length, false)
-    return sent < 0 ? sent : length
+  replyFromFd(unique: number, resent: boolean, fd: number, offset: number, size: number): Promise<number> {
+    const bytes = Buffer.allocUnsafe(size)
+    return new Promise((resolve) => {
+      read(fd, bytes, 0, size, offset, (error, length) => {
+        const errno = error === null ? 0 : (error.errno ?? EIO)
+        const sent = this.reply(unique, resent, errno, bytes, 0, errno === 0 ? length : 0, false)
+        resolve(sent < 0 ? sent : errno < 0 ? errno : length)
+      })
+    })
   }
 
   notify(message: Uint8Array): Promise<number> {
-    this.strays.push(Buffer.from(message))
+    if (this.#closed) return Promise.resolve(ENOTCONN)
+    this.#onStray(Buffer.from(message))
     return Promise.resolve(0)
   }
 
@@ -157,17 +193,30 @@ export class FakeKernel implements Transport {
   }
 
   close(): void {
+    if (this.#closed) return
     this.#closed = true
+    this.#queue.length = 0
+    this.backing.clear()
+    // Kernel: whoever waits when a connection is aborted gets ECONNABORTED.
+    for (const [unique, { resolve }] of this.#waiting) resolve({ unique, error: ECONNABORTED })
+    this.#waiting.clear()
   }
 
   #take(unique: number, message: Buffer): number {
     const waiting = this.#waiting.get(unique)
     if (waiting === undefined) {
-      this.strays.push(message)
+      this.#onStray(message)
       return ENOENT
     }
     this.#waiting.delete(unique)
-    waiting.resolve(decodeReply(waiting.name, message))
+    let reply: FakeReply
+    try {
+      reply = decodeReply(waiting.name, message)
+    } catch (error) {
+      waiting.resolve({ unique, error: EIO, cause: error })
+      return EINVAL
+    }
+    waiting.resolve(reply)
     return 0
   }
 }

@@ -1,5 +1,5 @@
-// The seam between one live connection and the way its requests arrive: what every transport
-// (/dev/fuse, a fake kernel) offers to the session. Nothing above this folder knows which one runs.
+// The seam between one live connection and the way its requests arrive: what every transport (/dev/fuse, a kernel in
+// memory, an author's own) offers to the session. Nothing above this folder knows which one runs.
 
 /** What a transport calls as requests come in; implemented by the session. */
 export interface RequestReceiver {
@@ -16,14 +16,25 @@ export interface RequestReceiver {
 /** Counters of a transport by name, all monotonic: requests, batches, spins, ... */
 export type TransportStats = Record<string, number>
 
+/** Backing files of a connection without a device: what FUSE_DEV_IOC_BACKING_OPEN and _CLOSE do on one. */
+export interface BackingFiles {
+  /** Registers `fd`: a backing id > 0, or -errno. The descriptor may be closed afterwards. */
+  open(fd: number): number
+  /** Gives an id back: 0 or -errno. Files that are open with it keep working. */
+  close(id: number): number
+}
+
 /** One mounted channel: receives requests into slots and sends replies and notifications. */
 export interface Transport {
-  readonly name: 'device' | 'fake'
+  /** Shown by `session.stats()`. */
+  readonly name: string
   /** The memory that all slots lie in, and a view of the same bytes. */
   readonly memory: Buffer
   readonly view: DataView
   /** The descriptor of the connection for its ioctls, -1 once closed or where there is none. */
   readonly fd: number
+  /** Where there is no descriptor and files can back others all the same; without it, ioctls on `fd` register them. */
+  readonly backing?: BackingFiles
   /** Whether the kernel still holds the connection: false after an unmount or abort, before reading has told so. */
   readonly connected: boolean
   /** When the current batch was read or the last reply written, in milliseconds of CLOCK_MONOTONIC. */

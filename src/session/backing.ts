@@ -3,15 +3,38 @@
 import { describeErrno } from '../protocol/index.js'
 import { FUSE_DEV_IOC_BACKING_CLOSE, FUSE_DEV_IOC_BACKING_OPEN } from '../protocol/index.js'
 import { requireLinux, systemError } from './errors.js'
-import type { DevfuseWarning } from './errors.js'
+import type { DevfuseWarning, SystemError } from './errors.js'
 import { warning } from './errors.js'
 import { syscalls } from '../syscalls/index.js'
+import type { BackingFiles } from '../device/transport.js'
 
 /** The connection as a backing id sees it: a device to close the id on, while there is one. */
 export interface BackingDevice {
   /** Descriptor of the connection, -1 once the session has ended. */
   readonly fd: number
+  /** Registers backing files where the connection has no descriptor; undefined elsewhere, and once the session has ended. */
+  readonly backing?: BackingFiles | undefined
   report(problem: DevfuseWarning): void
+}
+
+/** Whether ids can be opened and closed on it. */
+export const isLive = (device: BackingDevice): boolean => device.fd >= 0 || device.backing !== undefined
+
+/** Registers `fd` on a connection, whatever it is made of; throws as `BackingId.createRaw` does. */
+export function openBackingOn(device: BackingDevice, fd: number): BackingId {
+  if (device.backing === undefined) return new BackingId(device, BackingId.createRaw(device.fd, fd))
+  requireDescriptor('fd', fd)
+  const id = device.backing.open(fd)
+  if (id < 0) throw refusedBacking(id, fd)
+  return new BackingId(device, id)
+}
+
+function refusedBacking(errno: number, fd: number): SystemError {
+  return systemError(
+    errno,
+    'ioctl',
+    `FUSE_DEV_IOC_BACKING_OPEN of descriptor ${fd} failed: ${describeErrno(errno)}, ${explainBackingError(errno)}`,
+  )
 }
 
 interface Leaked {
@@ -21,7 +44,7 @@ interface Leaked {
 
 const leaks = new FinalizationRegistry<Leaked>(({ id, device }) => {
   const live = device.deref()
-  if (live === undefined || live.fd < 0) return
+  if (live === undefined || !isLive(live)) return
   live.report(
     warning(
       'ERR_DEVFUSE_BACKING_LEAK',
@@ -43,11 +66,11 @@ function isNew(device: BackingDevice, errno: number): boolean {
 
 /** Closes `id` where the connection is still up. A failure is reported, never thrown. */
 function closeOn(device: BackingDevice, id: number): void {
-  if (device.fd < 0) return
+  if (!isLive(device)) return
   const argument = new Uint32Array([id])
-  const result = syscalls.ioctl(device.fd, FUSE_DEV_IOC_BACKING_CLOSE, argument)
+  const result = device.backing?.close(id) ?? syscalls.ioctl(device.fd, FUSE_DEV_IOC_BACKING_CLOSE, argument)
   // Kernel: the device answers EPERM, and later ENODEV or ENOTCONN, once the connection is gone; its ids went with it.
-  if (result < 0 && device.fd >= 0 && isNew(device, result)) {
+  if (result < 0 && isLive(device) && isNew(device, result)) {
     device.report(
       warning(
         'ERR_DEVFUSE_BACKING_CLOSE',
@@ -111,13 +134,7 @@ export class BackingId {
     const map = new Int32Array(4)
     map[0] = fd
     const result = syscalls.ioctl(deviceFd, FUSE_DEV_IOC_BACKING_OPEN, map)
-    if (result < 0) {
-      throw systemError(
-        result,
-        'ioctl',
-        `FUSE_DEV_IOC_BACKING_OPEN of descriptor ${fd} failed: ${describeErrno(result)}, ${explainBackingError(result)}`,
-      )
-    }
+    if (result < 0) throw refusedBacking(result, fd)
     return result
   }
 
@@ -141,12 +158,12 @@ export class BackingId {
   /** True after {@link close}, {@link intoRaw} or the end of the session. */
   get closed(): boolean {
     const device = this.#device?.deref()
-    return device === undefined || device.fd < 0
+    return device === undefined || !isLive(device)
   }
 
   /** Whether it is open on this very connection. */
   belongsTo(device: BackingDevice): boolean {
-    return this.#device?.deref() === device && device.fd >= 0
+    return this.#device?.deref() === device && isLive(device)
   }
 
   /**

@@ -28,6 +28,7 @@ import type { ResolvedOptions } from './options.js'
 import { Passthrough } from './passthrough.js'
 import { settlesWithin } from './patience.js'
 import type { BackingDevice } from './backing.js'
+import { whyNoBacking } from './privilege.js'
 import { ReplyWriter } from './replies.js'
 import type { Siblings } from './siblings.js'
 import { Counters } from './stats.js'
@@ -330,7 +331,8 @@ export class Dispatcher implements RequestReceiver {
   #init(request: InitRequest): void {
     // Kernel: a major version it does not know makes it ask again with ours.
     try {
-      const { answer, negotiation } = negotiate(request, this.#wanted, this.#options)
+      const noBacking = this.#transport.backing === undefined ? whyNoBacking() : undefined
+      const { answer, negotiation } = negotiate(request, this.#wanted, this.#options, noBacking)
       this.#prepare(negotiation)
       const result = this.#replies.encoded(request, (view, at) => encodeInitOut(view, at, answer))
       if (result < 0) throw new Error(`the kernel did not take the answer to INIT: ${describeErrno(result)}`)

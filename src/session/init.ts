@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs'
 import { initFlags } from '../protocol/index.js'
 import type { InitFlagName, InitOut, OperationName } from '../protocol/index.js'
 import { OptionError } from './errors.js'
-import { whyNoBacking } from './privilege.js'
 import type { ResolvedOptions } from './options.js'
 
 /** The newest protocol minor that the table describes: 7.45. */
@@ -156,11 +155,15 @@ export class NegotiationError extends Error {
   readonly errno = -71
 }
 
-/** Settles INIT: the answer for the kernel and the record of it. Throws a {@link NegotiationError}. */
+/**
+ * Settles INIT: the answer for the kernel and the record of it. `noBacking` says why this process cannot open backing ids.
+ * Throws a {@link NegotiationError}.
+ */
 export function negotiate(
   offer: InitOffer,
   wanted: ReadonlySet<InitFlagName>,
   options: ResolvedOptions,
+  noBacking: string | undefined,
 ): { answer: Required<InitOut>; negotiation: Negotiation } {
   if (offer.major !== 7 || offer.minor < OLDEST_MINOR) {
     throw new NegotiationError(
@@ -183,7 +186,7 @@ export function negotiate(
   for (const { name, bit } of initFlags) {
     if (wanted.has(name) && offered.has(name) && (bit < 32 || upper)) agreed.add(name)
   }
-  const passthroughUnavailable = whyNoPassthrough(offer, wanted, offered, options) ?? whyNoBacking()
+  const passthroughUnavailable = whyNoPassthrough(offer, wanted, offered, options) ?? noBacking
   if (options.passthrough === 'on' && passthroughUnavailable !== undefined) {
     throw new NegotiationError(`passthrough: 'on' is impossible: ${passthroughUnavailable}`)
   }

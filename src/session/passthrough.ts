@@ -10,8 +10,8 @@ import {
   FOPEN_STREAM,
 } from '../protocol/index.js'
 import { AT_FDCWD, O_ACCMODE, O_CLOEXEC, O_RDWR, StatxBuffer, syscalls } from '../syscalls/index.js'
-import { BackingId, explainBackingError } from './backing.js'
-import type { BackingDevice } from './backing.js'
+import { explainBackingError, openBackingOn } from './backing.js'
+import type { BackingDevice, BackingId } from './backing.js'
 import { OptionError, warning } from './errors.js'
 import type { SystemError } from './errors.js'
 
@@ -301,7 +301,7 @@ export class Passthrough {
 
   #openBacking(fd: number): BackingId | string {
     try {
-      return new BackingId(this.#device, BackingId.createRaw(this.#device.fd, fd))
+      return openBackingOn(this.#device, fd)
     } catch (error) {
       const { errno } = error as Partial<SystemError>
       if (errno === undefined) throw error

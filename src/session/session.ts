@@ -2,9 +2,9 @@
 // and is what mount() returns.
 import type { Mounted } from '../device/mount.js'
 import { abortConnection, detachNow, unmountDevice } from '../device/unmount.js'
-import type { Transport } from '../device/transport.js'
+import type { BackingFiles, Transport } from '../device/transport.js'
 import { describeErrno } from '../protocol/index.js'
-import { BackingId } from './backing.js'
+import { BackingId, isLive, openBackingOn } from './backing.js'
 import type { BackingDevice } from './backing.js'
 import { Cloning, explainClone, requireShareable } from './clone.js'
 import type { Clone } from './clone.js'
@@ -139,6 +139,11 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     return this.#transport.fd
   }
 
+  /** Not for authors: see {@link openBacking}. */
+  get backing(): BackingFiles | undefined {
+    return this.#ended === undefined ? this.#transport.backing : undefined
+  }
+
   /** What INIT settled: offered, wanted, agreed and the limits. */
   get negotiation(): Negotiation {
     const { negotiation } = this.#dispatcher
@@ -175,9 +180,9 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
    */
   openBacking(fd: number): BackingId {
     requireLinux('backing ids exist on Linux only')
-    if (this.fd < 0)
+    if (!isLive(this))
       throw systemError(ENODEV, 'ioctl', 'the session has ended: there is nothing to open a backing id on')
-    return new BackingId(this, BackingId.createRaw(this.fd, fd))
+    return openBackingOn(this, fd)
   }
 
   /** Takes ownership of a bare id, from `BackingId.createRaw` of this connection or from `intoRaw()`. */

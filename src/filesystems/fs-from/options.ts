@@ -1,0 +1,90 @@
+// The options of fsFrom: its own, checked here, and those of the session, handed on to connect().
+import { OptionError } from '../../index.js'
+import type { Filesystem, SessionOptions } from '../../index.js'
+import type { Behaviour } from './kernel.js'
+import { invalidArgument } from './failure.js'
+
+/** Options of a session that mean something without a mount. */
+export type ViewSessionOptions = Pick<
+  SessionOptions,
+  | 'encoding'
+  | 'want'
+  | 'prefer'
+  | 'refuse'
+  | 'maxWrite'
+  | 'maxBackground'
+  | 'congestionThreshold'
+  | 'timeGran'
+  | 'maxStackDepth'
+  | 'interruptGrace'
+  | 'passthrough'
+  | 'access'
+  | 'onWarning'
+>
+
+const SESSION: readonly string[] = [
+  ...['encoding', 'want', 'prefer', 'refuse', 'maxWrite', 'maxBackground', 'congestionThreshold'],
+  ...['timeGran', 'maxStackDepth', 'interruptGrace', 'passthrough', 'access', 'onWarning'],
+]
+
+/** Options of {@link fsFrom}. */
+export interface FsFromOptions extends ViewSessionOptions {
+  /** User id that acts. Default: that of this process. */
+  uid?: number
+  /** Group id that acts. Default: that of this process. */
+  gid?: number
+  /** Supplementary groups, for permission checks. Default: none. */
+  groups?: readonly number[]
+  /** Process id that requests name. Default: that of this process. */
+  pid?: number
+  /** Umask of the caller. Default: 0o022. */
+  umask?: number
+  /** Checks permissions by mode and owner, as the mount option does. Default false: that is the filesystem's business. */
+  defaultPermissions?: boolean
+  /** Answers EROFS to every change, as the mount option does. Default false. */
+  readOnly?: boolean
+}
+
+const MAX_ID = 0xffff_fffe
+
+/** What the options say, and what the filesystem itself asks for in `mountOptions`. */
+export function resolveOptions(
+  filesystem: Filesystem,
+  given: FsFromOptions,
+): { session: ViewSessionOptions; behaviour: Behaviour } {
+  const own = ['uid', 'gid', 'groups', 'pid', 'umask', 'defaultPermissions', 'readOnly']
+  for (const key of Object.keys(given)) {
+    if (own.includes(key) || SESSION.includes(key)) continue
+    throw new OptionError(
+      `unknown option \`${key}\` of fsFrom; the options are ${[...own, ...SESSION].toSorted().join(', ')}`,
+    )
+  }
+  const { mountOptions = {} } = filesystem as { mountOptions?: SessionOptions }
+  const options = { ...mountOptions, ...definedOf(given) } as FsFromOptions & SessionOptions
+  const { defaultPermissions = false, readOnly = false, groups = [] } = options
+  const identity = {
+    uid: idOf('uid', options.uid ?? process.getuid?.() ?? 0),
+    gid: idOf('gid', options.gid ?? process.getgid?.() ?? 0),
+    groups: groups.map((group) => idOf('groups', group)),
+    pid: idOf('pid', options.pid ?? process.pid),
+    umask: idOf('umask', options.umask ?? 0o022) & 0o777,
+  }
+  const session = Object.fromEntries(Object.entries(options).filter(([key]) => SESSION.includes(key)))
+  return { session, behaviour: { identity, readOnly, defaultPermissions } }
+}
+
+const definedOf = (options: object): object =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+
+function idOf(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= 0 && value <= MAX_ID) return value
+  throw new OptionError(`option \`${name}\` must be an integer from 0 to ${MAX_ID}, not ${String(value)}`)
+}
+
+/** A mode as node:fs takes it: a number, or an octal string. */
+export function modeOf(mode: number | string | null | undefined, otherwise: number): number {
+  if (mode === undefined || mode === null) return otherwise
+  const value = typeof mode === 'string' && /^[0-7]+$/.test(mode) ? parseInt(mode, 8) : mode
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff) return value
+  throw invalidArgument('mode', mode, 'a 32-bit unsigned integer or an octal string')
+}
