@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import type FsPromises from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { describe, it } from 'node:test'
-import { fsFrom } from 'devfuse/fs-from'
-import type { FsView } from 'devfuse/fs-from'
+import { fsFrom } from 'devfuse/fs'
+import type { FsView } from 'devfuse/fs'
 
 type Missing = Exclude<keyof typeof FsPromises, keyof FsView>
 

@@ -1,4 +1,4 @@
-// devfuse/fs-from: fsFrom(), a filesystem seen through the calls of node:fs/promises, without a mount and without a kernel.
+// fsFrom() of devfuse/fs: a filesystem seen through the calls of node:fs/promises, without a mount and without a kernel.
 // This file puts the parts together; walk.ts and open-file.ts are where a kernel's work is done.
 import { constants } from 'node:fs'
 import type FsPromises from 'node:fs/promises'
@@ -97,7 +97,7 @@ let devices = 0
  * not believe; requests and replies pass the same wire. Nothing is cached between calls: validity times count as 0.
  *
  * ```ts
- * import { fsFrom } from 'devfuse/fs-from'
+ * import { fsFrom } from 'devfuse/fs'
  *
  * await using fs = fsFrom(myFilesystem)
  * await fs.writeFile('/notes.txt', 'hello')

@@ -14,3 +14,5 @@ export type {
   StatsLike,
   Time,
 } from './path-filesystem.js'
+export { fsFrom } from '../fs-from/index.js'
+export type { FollowOptions, FsCalls, FsFileHandle, FsFromOptions, FsView, Leaks } from '../fs-from/index.js'
