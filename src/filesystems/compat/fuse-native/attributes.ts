@@ -45,8 +45,7 @@ export function attrOf(stats: Stats | null | undefined, settings: Settings): Att
 
 /** Milliseconds since 1970 of a time that a handler gave. */
 export function millisecondsOf(field: string, time: Date | number | undefined | null): number {
-  if (typeof time === 'number') return time
-  const milliseconds = time ? time.getTime() : Date.now()
+  const milliseconds = typeof time === 'number' ? time : time ? time.getTime() : Date.now()
   if (Number.isFinite(milliseconds)) return milliseconds
   throw new TypeError(`getattr answered a ${field} that is no valid Date`)
 }

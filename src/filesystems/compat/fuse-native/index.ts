@@ -143,7 +143,7 @@ class FuseNative extends Resource {
 
 const statics = {
   /** Detaches whatever FUSE mount is at a path, also one whose server has died. */
-  unmount(mnt: string, done: Done = () => undefined): void {
+  unmount: (mnt: string, done: Done = () => undefined): void => {
     const session = sessions.get(resolve(mnt))
     callbackify(() =>
       session === undefined ? unmount(mnt, { lazy: true }) : session.unmount({ lazy: true }),
@@ -161,4 +161,4 @@ const Fuse: typeof FuseNative & typeof statics & ErrnoConstants = Object.assign(
 type Fuse = FuseNative
 
 export type { Handlers, Options, Result, Statfs, Stats, Timeout } from './types.js'
-export { Fuse as default, Fuse, Fuse as 'module.exports' }
+export { Fuse as default, Fuse as 'module.exports' }

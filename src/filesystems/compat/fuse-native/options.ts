@@ -95,11 +95,15 @@ type Meaning = (settings: Settings, session: SessionOptions) => void
 
 const FLAGS: Record<string, Meaning> = {
   debug: (settings) => (settings.debug = true),
-  kernel_cache: (settings) => (settings.kernelCache = true),
+  kernel_cache(settings, session) {
+    settings.kernelCache = true
+    // What is cached stays, whatever the handlers say of size and times.
+    refuse(session, 'FUSE_AUTO_INVAL_DATA')
+  },
   auto_cache: (settings) => (settings.autoCache = true),
   noforget: (settings) => (settings.remember = Infinity),
   direct_io: (settings) => (settings.directIo = true),
-  sync_read: (_, session) => (session.refuse = [...(session.refuse ?? []), 'FUSE_ASYNC_READ']),
+  sync_read: (_, session) => refuse(session, 'FUSE_ASYNC_READ'),
 }
 
 const VALUES: Record<string, (value: string, ...to: Parameters<Meaning>) => void> = {
@@ -158,6 +162,10 @@ export function meaningOf(words: string): { settings: Settings; session: Session
   if (others.length > 0) session.options = others
   if (Number.isNaN(settings.acAttrTimeout)) settings.acAttrTimeout = settings.attrTimeout
   return { settings, session }
+}
+
+function refuse(session: SessionOptions, flag: NonNullable<SessionOptions['refuse']>[number]): void {
+  session.refuse = [...(session.refuse ?? []), flag]
 }
 
 function nameBlockDevice(session: SessionOptions): void {
