@@ -74,6 +74,26 @@ describe('a filesystem of callbacks', { skip, timeout: 60_000 }, () => {
     assert.equal(await sh(`stat -f -c '%s %S %b %f %a %c %d %l' ${mnt}`), '4096 4096 1000 600 500 50 40 99\n')
   })
 
+  it('lets the handlers keep what is written, in large pieces', async (t) => {
+    const kept: Buffer[] = []
+    const { mnt } = await fuseMounted(t, {
+      getattr: (path, cb) => cb(0, path === '/' ? { mode: DIRECTORY } : { mode: FILE }),
+      truncate: (_path, _size, cb) => cb(0),
+      write: (_path, _fd, buffer, length, _position, cb) => {
+        kept.push(buffer)
+        setTimeout(cb, 1, length)
+      },
+    })
+    await sh(
+      `for i in 0 1 2 3 4 5 6 7 8 9; do head -c 1000000 /dev/zero | tr '\\0' $i | dd of=${mnt}/f bs=1000000 iflag=fullblock 2>&1; done`,
+    )
+    assert.deepEqual([...new Set(kept.map((bytes) => bytes.length))], [1_000_000])
+    assert.deepEqual(
+      kept.map((bytes) => [bytes[0], bytes.equals(Buffer.alloc(bytes.length, bytes[0]))]),
+      Array.from({ length: 10 }, (_, i) => [0x30 + i, true]),
+    )
+  })
+
   it('stores extended attributes', async (t) => {
     const store = new CallbackStore()
     const { mnt } = await fuseMounted(t, store)

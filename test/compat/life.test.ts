@@ -127,6 +127,19 @@ describe('a mount', { skip, timeout: 60_000 }, () => {
     assert.equal(mountAt(mnt), undefined)
   })
 
+  it('is served by a worker thread as well', async (t) => {
+    const mnt = mountPoint(t)
+    const source = `
+      const { Worker } = require('worker_threads')
+      const worker = new Worker(${JSON.stringify(server(mnt, `require('worker_threads').parentPort.once('message', () => fuse.unmount())`))}, { eval: true })
+      worker.stdout.on('data', () => {
+        console.log(require('fs').readFileSync(${JSON.stringify(join(mnt, 'test'))}, 'utf8'))
+        worker.postMessage('done')
+      })`
+    const { stdout, code, stderr } = await run(process.execPath, ['-e', source], { cwd: root })
+    assert.deepEqual([code, stdout.replace('mounted\n', '')], [0, 'hello world\n'], stderr)
+  })
+
   it('goes with a program that is stopped, with or without a handler of its own', async (t) => {
     const mnt = mountPoint(t)
     for (const handler of [
