@@ -15,6 +15,7 @@ const sessions = new Set<Unmountable>()
 const signalled = new Set<Unmountable>()
 let installed = false
 let ending = false
+let exiting = false
 
 function onSignal(signal: NodeJS.Signals): void {
   // Asked now: a handler for one time is gone from the list once it has been called, which is after us.
@@ -39,7 +40,14 @@ function finish(signal: NodeJS.Signals, handled: boolean): void {
 }
 
 function onExit(): void {
+  exiting = true
   for (const session of sessions) session.detachNow()
+}
+
+/** The default of the option `onWarning`: process.emitWarning, which comes too late once the process exits. */
+export function emitWarning(problem: Error): void {
+  if (exiting) process.emit('warning', problem)
+  else process.emitWarning(problem)
 }
 
 function uninstallSignals(): void {
