@@ -359,7 +359,7 @@ export class Dispatcher implements RequestReceiver {
       agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP'),
     )
     this.#replies.reserve(negotiation.maxPages * 4096)
-    this.#filesystem.init?.(negotiation)
+    this.#filesystem.init?.(negotiation, this.notifier)
   }
 
   /** Answers a request that could not be decoded. */

@@ -11,6 +11,7 @@ import type {
 } from '../protocol/index.js'
 import type { BackingId } from './backing.js'
 import type { Negotiation } from './init.js'
+import type { Notifier } from './notify.js'
 
 /** Backing files in the answer to OPEN, CREATE and TMPFILE. */
 export interface BackedBy {
@@ -43,8 +44,11 @@ export interface Filesystem<Name = string> extends Omit<Handlers<Name>, 'open' |
    * hands to the kernel (a nodeid, a handle) means the same to the others. `session.clone()` insists on it.
    */
   readonly shareable?: boolean
-  /** Called once, when INIT is about to be answered, before any other method; throwing makes mount() fail. */
-  init?(negotiation: Negotiation): void
+  /**
+   * Called once, when INIT is about to be answered, before any other method; throwing makes mount() fail. `notify` is that of
+   * the session, for handlers that have to take back what the kernel caches; it works from the first request on.
+   */
+  init?(negotiation: Negotiation, notify: Notifier): void
   /** Called once, when the session has ended; nothing can be answered any more. */
   destroy?(): void | Promise<void>
   /**

@@ -40,7 +40,6 @@ async function addWorker(
   const worker = new Worker(new URL('./worker-entry.js', import.meta.url), {
     workerData: options.workerData,
     argv: [clone.mountPoint],
-    execArgv: inheritedFlags(),
   })
   const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error))
   worker.postMessage(orders)
@@ -61,9 +60,4 @@ async function addWorker(
     ),
   )
   return worker
-}
-
-/** The flags of Node that this process was started with, without what says how the program itself came in. */
-export function inheritedFlags(): string[] {
-  return process.execArgv.filter((word) => !word.startsWith('--input-type'))
 }

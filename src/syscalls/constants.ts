@@ -167,6 +167,8 @@ export const MOUNT_ATTR_NODEV = 0x4
 export const MOUNT_ATTR_NOEXEC = 0x8
 export const MOUNT_ATTR_NOATIME = 0x10
 export const MOUNT_ATTR_STRICTATIME = 0x20
+/** The bits that say how access times are kept; MOUNT_ATTR_RELATIME is none of them set. */
+export const MOUNT_ATTR__ATIME = 0x70
 export const MOUNT_ATTR_NODIRATIME = 0x80
 export const MOUNT_ATTR_IDMAP = 0x100000
 export const MOUNT_ATTR_NOSYMFOLLOW = 0x200000
