@@ -185,6 +185,11 @@ function emitRead(code: Code, member: Field, base: string, offset: number): stri
     code.line(`if (${name} > MAX_HIGH || ${name} < MIN_HIGH) return OVERFLOW`)
     return [`${low} + ${name} * TWO_32`]
   }
+  if (member.meaning === 'position') {
+    code.line(`const ${name} = view.getInt32(${high}, true)`)
+    code.line(`if (${name} > MAX_HIGH) return OVERFLOW`)
+    return [`${name} < MIN_HIGH ? Number.MIN_SAFE_INTEGER : ${low} + ${name} * TWO_32`]
+  }
   code.line(`const ${name} = view.getUint32(${high}, true)`)
   if (member.meaning === 'lockEnd') {
     const whole = `${jsName(member)}Whole`

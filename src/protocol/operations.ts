@@ -851,7 +851,7 @@ export const operations: readonly Operation[] = [
     since: 24,
     in: struct('fuse_lseek_in', 24, 'What to look for.', [
       u64('fh', 'Handle that open gave.'),
-      u64('offset', 'Where to start.', { meaning: 'signed' }),
+      u64('offset', 'Where to start; may be negative, which is ENXIO.', { meaning: 'position' }),
       u32('whence', 'SEEK_DATA 3 or SEEK_HOLE 4 (the kernel does the others itself).'),
       hidden('u32', 'padding'),
     ]),

@@ -7,9 +7,10 @@ export type WireType = 'u8' | 'u16' | 'u32' | 'i32' | 'u64' | 'i64' | 'char'
 /**
  * What a 64-bit field means in JavaScript. `number`: unsigned, at most 2^53-1. `signed`: signed, within
  * +-(2^53-1), whatever its C type says. `opaque`: full range, a bigint behind a getter. `unique`: a request id
- * whose bit 63 marks a resent request. `lockEnd`: like `number`, with the kernel's OFFSET_MAX as Infinity.
+ * whose bit 63 marks a resent request. `lockEnd`: like `number`, with the kernel's OFFSET_MAX as Infinity. `position`: like
+ * `signed`, and what lies further below zero is -(2^53-1): one is as much before the beginning of a file as the other.
  */
-export type Meaning = 'number' | 'signed' | 'opaque' | 'unique' | 'lockEnd'
+export type Meaning = 'number' | 'signed' | 'opaque' | 'unique' | 'lockEnd' | 'position'
 
 /** One member of a C struct. */
 export interface Field {

@@ -1421,7 +1421,7 @@ function decodeLseek(
   const fhHigh = view.getUint32(op + 4, true)
   if (fhHigh > MAX_HIGH) return OVERFLOW
   const offsetHigh = view.getInt32(op + 12, true)
-  if (offsetHigh > MAX_HIGH || offsetHigh < MIN_HIGH) return OVERFLOW
+  if (offsetHigh > MAX_HIGH) return OVERFLOW
   const uniqueHigh = view.getUint32(header + 12, true)
   return new requests.LseekRequest(
     context,
@@ -1432,7 +1432,7 @@ function decodeLseek(
     view.getUint32(header + 32, true),
     uniqueHigh >= 0x80000000,
     view.getUint32(op, true) + fhHigh * TWO_32,
-    view.getUint32(op + 8, true) + offsetHigh * TWO_32,
+    offsetHigh < MIN_HIGH ? Number.MIN_SAFE_INTEGER : view.getUint32(op + 8, true) + offsetHigh * TWO_32,
     view.getUint32(op + 16, true),
   )
 }

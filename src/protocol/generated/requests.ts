@@ -1625,7 +1625,7 @@ export class ReaddirplusRequest extends Request {
 export class LseekRequest extends Request {
   /** Handle that open gave. */
   declare readonly fh: number
-  /** Where to start. */
+  /** Where to start; may be negative, which is ENXIO. */
   declare readonly offset: number
   /** SEEK_DATA 3 or SEEK_HOLE 4 (the kernel does the others itself). */
   declare readonly whence: number
