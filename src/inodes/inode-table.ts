@@ -5,15 +5,15 @@ export const ROOT_NODEID = 1
 
 /** What an {@link InodeTable} keeps per node; a filesystem's own node class extends it. */
 export class Inode {
-  /** Number by which the kernel names this node; 0 until it is added to a table. Never reused. */
+  /** Number by which the kernel names this node; 0 until it is added to a table. */
   nodeid = 0
   /** Replies that named this node and that the kernel has not given back by FORGET. */
   lookups = 0
 }
 
 /**
- * Maps nodeids to nodes. Nodeids are small integers that are never used twice in a table, so a late FORGET or notification
- * can't hit another node, and `generation` can stay 0.
+ * Maps nodeids to nodes. Nodeids are integers that are never used twice in a table, so a late FORGET or notification
+ * can't hit another node, and `generation` can stay 0; unless the filesystem brings its own, see {@link add}.
  *
  * Every reply that carries an entry (lookup, mknod, mkdir, symlink, link, create, tmpfile and each readdirplus entry with a
  * nodeid) is one {@link remember}; every FORGET is one {@link forget}.
@@ -21,12 +21,13 @@ export class Inode {
 export class InodeTable<Node extends Inode> {
   readonly root: Node
   readonly #nodes = new Map<number, Node>()
-  #next = ROOT_NODEID
+  #next: number
 
-  /** The root gets nodeid 1 and stays for ever: the kernel never looks it up. */
-  constructor(root: Node) {
+  /** The root gets nodeid 1 and stays for ever: the kernel never looks it up. The table's own nodeids begin with `first`. */
+  constructor(root: Node, first = ROOT_NODEID + 1) {
     this.root = root
-    this.add(root)
+    this.#next = first
+    this.add(root, ROOT_NODEID)
     root.lookups = 1
   }
 
@@ -40,9 +41,13 @@ export class InodeTable<Node extends Inode> {
     return this.#nodes.get(nodeid)
   }
 
-  /** Gives the node the next nodeid. It stays in the table until its lookups are all given back. */
-  add(node: Node): Node {
-    node.nodeid = this.#next++
+  /**
+   * Gives the node a nodeid: `wanted`, unless that is 0 or taken, else the next of its own. It stays in the table until its
+   * lookups are all given back. Who asks for the same nodeid for another file later has to give its entries another
+   * `generation`.
+   */
+  add(node: Node, wanted = 0): Node {
+    node.nodeid = wanted === 0 || this.#nodes.has(wanted) ? this.#next++ : wanted
     this.#nodes.set(node.nodeid, node)
     return node
   }

@@ -59,16 +59,34 @@ test('a lookup answers nodeid, attributes and times to live; one file has one no
   assert.equal(ask('lookup', { nodeid: 999, name: 'a' }), ESTALE)
 })
 
-test('a file is forgotten when its lookups are given back, and its nodeid never comes again', () => {
+test('a file is forgotten when its lookups are given back; nodeid and generation never stand for another', () => {
   file('a')
-  const { nodeid } = get('lookup', { name: 'a' })
+  const { nodeid, generation } = get('lookup', { name: 'a' })
   get('lookup', { name: 'a' })
   assert.equal(filesystem.known.inodes, 2)
   ask('forget', { nodeid, nlookup: 1 })
   assert.equal(get('getattr', { nodeid }).attr['size'], 0)
   ask('forget', { nodeid, nlookup: 1 })
   assert.equal(ask('getattr', { nodeid }), ESTALE)
-  assert.notEqual(get('lookup', { name: 'a' }).nodeid, nodeid)
+  // A filesystem gives the number of a deleted file to a new one as soon as it can.
+  for (let i = 0; i < 20; i++) {
+    fs.unlinkSync(join(dir, 'a'))
+    file('a')
+    const again = get('lookup', { name: 'a' })
+    assert.notDeepEqual([again.nodeid, again['generation']], [nodeid, generation])
+    ask('forget', { nodeid: again.nodeid, nlookup: 1 })
+  }
+})
+
+test('a nodeid that still waits for a RELEASE is not given to a new file', () => {
+  file('a')
+  const { nodeid } = get('lookup', { name: 'a' })
+  const { fh } = get('open', { nodeid, flags: sys.O_RDONLY })
+  ask('forget', { nodeid, nlookup: 1 })
+  const again = get('lookup', { name: 'a' })
+  assert.notEqual(again.nodeid, nodeid)
+  ask('forget', { nodeid: again.nodeid, nlookup: 1 })
+  ask('release', { nodeid, fh })
 })
 
 test('names that are no single component are refused', () => {
@@ -135,7 +153,13 @@ test('opens of one inode share a descriptor, which the last release closes', () 
   assert.equal(fs.fstatSync(fd).size, 4)
   ask('release', { nodeid, fh: two.fh })
   assert.throws(() => fs.fstatSync(fd), { code: 'EBADF' })
-  assert.equal(get('getattr', { nodeid })['attrValid'], 1)
+  // A mapping outlives the descriptor, and writes through it tell nobody: such attributes are never cached again.
+  assert.equal(get('getattr', { nodeid })['attrValid'], 0)
+  file('b')
+  const b = get('lookup', { name: 'b' }).nodeid
+  const three = get('open', { nodeid: b, flags: sys.O_WRONLY })
+  assert.equal(get('getattr', { nodeid: b })['attrValid'], 1)
+  ask('release', { nodeid: b, fh: three.fh })
 })
 
 test('what may wait for a disk is answered by a promise', async () => {

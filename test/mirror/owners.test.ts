@@ -139,6 +139,25 @@ for (const options of [{ passthrough: 'on' }, { passthrough: 'off' }] satisfies 
     assert.equal(modeOf(join(mnt, 'chowned')), 0o777)
   })
 
+  test(`${label}: a chown treats set-id bits as it does on the source, for root, members and strangers`, () => {
+    for (const mode of [0o6744, 0o6754, 0o2744, 0o4700]) {
+      for (const groups of ['root', '2000,3000', '3000']) {
+        const modes = [src, mnt].map((root) => {
+          const path = join(root, 'owned')
+          fs.writeFileSync(path, '')
+          fs.chownSync(path, 1000, 2000)
+          fs.chmodSync(path, mode)
+          if (groups === 'root') fs.chownSync(path, 1001, 2000)
+          else as(groups, 'chgrp 3000 owned', root)
+          const changed = modeOf(path)
+          fs.unlinkSync(path)
+          return changed.toString(8)
+        })
+        assert.equal(modes[1], modes[0], `${mode.toString(8)} ${groups}`)
+      }
+    }
+  })
+
   test(`${label}: others are kept from what the modes deny, and from trusted attributes`, () => {
     fs.writeFileSync(join(mnt, 'secret'), 'secret')
     fs.chmodSync(join(mnt, 'secret'), 0o600)

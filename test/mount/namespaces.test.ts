@@ -1,12 +1,8 @@
 // Namespaces: an ordinary user who mounts in a user namespace of his own, and idmapped mounts, where files seem to belong to
 // others and only requests that create something carry ids.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import type { TestContext } from 'node:test'
 import { FUSE_INVALID_UIDGID } from 'devfuse'
 import type { Filesystem } from 'devfuse'
 import {
@@ -18,8 +14,9 @@ import {
   OPEN_TREE_CLONE,
   syscalls,
 } from 'devfuse/syscalls'
-import { cleanup, mounted, run, skip, skipUsers } from '../support/mounting.js'
+import { mounted, run, skip, skipUsers } from '../support/mounting.js'
 import { as, attrOf, mountAt, place, root, serverSource, until } from '../support/server.js'
+import { userNamespace } from '../support/user-namespace.js'
 
 const user = 65534
 
@@ -95,19 +92,6 @@ describe('user and mount namespaces', { skip: skipUsers, timeout: 60_000 }, () =
     assert.equal(code, 0, stderr)
   })
 })
-
-/** A descriptor of a user namespace in which id `first` outside is 0. */
-async function userNamespace(t: TestContext, first: number, count: number): Promise<number> {
-  const child = spawn('unshare', ['-U', 'sh', '-c', 'echo in; exec sleep 30'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
-  cleanup(t, () => child.kill('SIGKILL'))
-  await once(child.stdout, 'data')
-  for (const map of ['uid_map', 'gid_map']) writeFileSync(`/proc/${child.pid}/${map}`, `0 ${first} ${count}`)
-  const fd = openSync(`/proc/${child.pid}/ns/user`, 'r')
-  cleanup(t, () => closeSync(fd))
-  return fd
-}
 
 interface Seen {
   name: string

@@ -90,6 +90,17 @@ static void mmap_shared(const char *path) {
   close(fd);
 }
 
+// Writes through a mapping whose descriptor is closed already: neither write(2) nor an open file says that something changes.
+static void map_write(const char *path, char byte) {
+  int fd = must_open(path, O_RDWR);
+  char *map = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (map == MAP_FAILED)
+    die("mmap");
+  close(fd);
+  map[0] = byte;
+  munmap(map, BLOCK);
+}
+
 static void append_lines(const char *path, const char *line, int count) {
   int fd = must_open(path, O_WRONLY | O_APPEND);
   for (int i = 0; i < count; i++)
@@ -196,6 +207,8 @@ int main(int argc, char **argv) {
     check_blocks(path, O_DIRECT, count);
   else if (strcmp(op, "mmap") == 0)
     mmap_shared(path);
+  else if (strcmp(op, "map-write") == 0)
+    map_write(path, argv[3][0]);
   else if (strcmp(op, "append") == 0)
     append_lines(path, argv[4], count);
   else if (strcmp(op, "reopen") == 0)

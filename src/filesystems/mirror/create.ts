@@ -53,8 +53,9 @@ export function create(tree: Tree, files: OpenFiles) {
       sys.close(fd)
       return result as Errno
     }
-    const entry = tree.entry(name === null ? null : parent, name ?? '', dirfd)
-    return { ...entry, ...files.created(tree.known()!, fd, flags) }
+    const inode = tree.adopt(name === null ? null : parent, name ?? '', dirfd)
+    if (files.canMap(flags)) inode.mapped = true
+    return { ...tree.entryOf(inode), ...files.created(inode, fd, flags) }
   }
 
   return {

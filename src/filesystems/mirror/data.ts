@@ -1,5 +1,12 @@
 // Data of open files. What may wait for a disk runs on the addon's threads; with passthrough, READ and WRITE never come here.
-import { EBADF, EMFILE, ENOTTY, FUSE_IOCTL_DIR, FUSE_WRITE_KILL_SUIDGID } from '../../protocol/index.js'
+import {
+  EBADF,
+  EMFILE,
+  ENOTTY,
+  FUSE_INVALID_UIDGID,
+  FUSE_IOCTL_DIR,
+  FUSE_WRITE_KILL_SUIDGID,
+} from '../../protocol/index.js'
 import type {
   CopyFileRangeRequest,
   Errno,
@@ -14,6 +21,7 @@ import type {
   OpenRequest,
   ReadRequest,
   ReleaseRequest,
+  Request,
   SyncfsRequest,
   WriteRequest,
 } from '../../protocol/index.js'
@@ -39,7 +47,14 @@ const IOCTLS = new Set([
   FS_IOC_FSSETXATTR,
   FS_IOC_GETVERSION,
 ])
+const CHANGES = new Set([FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR])
 const IOCTL_ARGUMENT = 64
+
+/**
+ * Set-id bits have to go by our hand. The request has no flag for it: only root is taken to hold CAP_FSETID. Kernel: since
+ * Linux 6.2 a SETATTR has come before, and one that hides who calls is newer.
+ */
+const isUser = ({ uid }: Request): boolean => uid !== 0 && uid !== FUSE_INVALID_UIDGID
 
 export function data(tree: Tree, files: OpenFiles, directories: Directories) {
   const { sys } = tree
@@ -86,8 +101,7 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories) {
       const { fh, mode, offset, length } = request
       const fd = files.fd(fh)
       if (fd < 0) return EBADF
-      // The request has no flag for it: only root is taken to hold CAP_FSETID.
-      if (request.uid !== 0) killPrivileges(tree, fd, request)
+      if (isUser(request)) killPrivileges(tree, fd, request)
       return nothing(await sys.fallocateAsync(fd, mode, offset, length))
     },
 
@@ -101,19 +115,23 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories) {
       const from = files.fd(fhIn)
       const to = files.fd(fhOut)
       if (from < 0 || to < 0) return EBADF
-      if (request.uid !== 0) killPrivileges(tree, to, request)
+      if (isUser(request)) killPrivileges(tree, to, request)
       return sys.copyFileRangeAsync(from, offIn, to, offOut, Math.min(len, MAX_COPY))
     },
 
     /** Inode flags and project ids (chattr, lsattr); everything else is ENOTTY. */
-    ioctl({ fh, flags, cmd, data: bytes, inSize, outSize }: IoctlRequest): IoctlReply | Errno {
+    ioctl(request: IoctlRequest): IoctlReply | Errno | Promise<IoctlReply> {
+      const { fh, flags, cmd, data: bytes, inSize, outSize } = request
       const fd = (flags & FUSE_IOCTL_DIR) !== 0 ? directories.fd(fh) : files.fd(fh)
       if (fd < 0) return EBADF
       if (!IOCTLS.has(cmd) || inSize > IOCTL_ARGUMENT || outSize > IOCTL_ARGUMENT) return ENOTTY
       argument.fill(0)
       argument.set(bytes.subarray(0, inSize))
       const result = sys.ioctl(fd, cmd, argument)
-      return result < 0 ? (result as Errno) : { result, data: Buffer.from(argument.subarray(0, outSize)) }
+      if (result < 0) return result as Errno
+      const reply = { result, data: Buffer.from(argument.subarray(0, outSize)) }
+      // Kernel: it does not know that this changes st_ctime.
+      return CHANGES.has(cmd) ? files.unlearned(request.nodeid, reply) : reply
     },
 
     async syncfs(_request: SyncfsRequest): Promise<void | Errno> {

@@ -3,7 +3,7 @@
 import { realpathSync } from 'node:fs'
 import { resolve, sep } from 'node:path'
 import { OptionError, mount } from '../../index.js'
-import type { Filesystem, Negotiation, Session, SessionOptions } from '../../index.js'
+import type { Filesystem, Negotiation, Notifier, Session, SessionOptions } from '../../index.js'
 import { ST_NODEV, ST_NOEXEC, ST_NOSUID, ST_RDONLY } from '../../syscalls/index.js'
 import { attributes } from './attributes.js'
 import { create } from './create.js'
@@ -11,7 +11,7 @@ import { data } from './data.js'
 import { Directories } from './directories.js'
 import { names } from './names.js'
 import { OpenFiles } from './open-files.js'
-import { resolveMirrorOptions } from './options.js'
+import { accessOf, resolveMirrorOptions } from './options.js'
 import type { MirrorOptions, ResolvedMirrorOptions } from './options.js'
 import { closeSource, openSource } from './source.js'
 import type { Source } from './source.js'
@@ -40,6 +40,12 @@ export interface MirrorFilesystem extends Filesystem, Disposable {
  * reached. New files belong to whoever makes them. What is mounted below the source at this moment is mirrored with it, as by
  * `mount --rbind`; what is mounted there later is not (root), or is (otherwise).
  *
+ * Access times are kept as the options say (`noatime`, `nodiratime`, `relatime`, `strictatime`, `readOnly`; for root), else as
+ * the source's own mount does; a later `mount -o remount` changes nothing, because the kernel does not tell of it.
+ *
+ * Where the source is ext4, f2fs or btrfs, nodeids are its inode numbers, so that file handles of the mount (NFS) hold as long as
+ * the files do. For a source that is a part of its filesystem, that means the files seen since the server started.
+ *
  * POSIX and flock(2) locks are the kernel's own: they work between all users of the mount, waiting for one can be
  * interrupted, and they do not meet locks taken on the source.
  *
@@ -47,7 +53,7 @@ export interface MirrorFilesystem extends Filesystem, Disposable {
  */
 export function mirror(source: string, options: MirrorOptions = {}): MirrorFilesystem {
   const resolved = resolveMirrorOptions(options)
-  const opened = openSource(source)
+  const opened = openSource(source, accessOf(resolved.session))
   const tree = new Tree(opened, resolved)
   const files = new OpenFiles(tree)
   const directories = new Directories(tree)
@@ -73,10 +79,11 @@ export function mirror(source: string, options: MirrorOptions = {}): MirrorFiles
     get known() {
       return { inodes: tree.inodes.size, pathDescriptors: tree.descriptors.size }
     },
-    init({ passthroughUnavailable }: Negotiation) {
+    init({ passthroughUnavailable }: Negotiation, notify: Notifier) {
+      files.passthrough = passthroughUnavailable === undefined
       // Without passthrough FLUSH is what writes dirty mapped pages to the source on close.
-      files.flushless =
-        passthroughUnavailable === undefined && isRoot() && LOCAL_FILESYSTEMS.has(opened.statistics.type)
+      files.flushless = files.passthrough && isRoot() && LOCAL_FILESYSTEMS.has(opened.statistics.type)
+      files.forgetAttributes = (nodeid) => notify.invalInode(nodeid, NO_DATA).catch(() => false)
     },
     destroy: dispose,
     dispose,
@@ -122,6 +129,9 @@ const LOCAL_FILESYSTEMS = new Set([
   0xf2f52010, // f2fs
 ])
 
+/** Offset of an invalidation that leaves the data alone. */
+const NO_DATA = -1
+
 type InitFlag = NonNullable<SessionOptions['want']>[number]
 
 /** What the mirror negotiates beyond the session's defaults, where the kernel offers it. */
@@ -141,6 +151,9 @@ const FEATURES: readonly InitFlag[] = [
   'FUSE_CREATE_SUPP_GROUP',
 ]
 
+/** Idmapped mounts; needs `defaultPermissions`, and hides who calls from an access list. */
+const IDMAP: InitFlag = 'FUSE_ALLOW_IDMAP'
+
 const AUTO: InitFlag = 'FUSE_READDIRPLUS_AUTO'
 
 function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorFilesystem['mountOptions'] {
@@ -149,6 +162,8 @@ function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorF
   const { flags } = source.statistics
   const refused = new Set(session.refuse)
   const asked = [...(session.want ?? []), ...(session.prefer ?? [])]
+  const open = session.allowRoot !== true && (session.access ?? 'all') === 'all'
+  const features = open && session.defaultPermissions !== false ? [...FEATURES, IDMAP] : FEATURES
   return {
     fsName: source.path,
     subtype: 'mirror',
@@ -163,7 +178,7 @@ function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorF
     ...session,
     passthrough,
     encoding: 'latin1',
-    prefer: [...new Set([...FEATURES.filter((flag) => !refused.has(flag)), ...(session.prefer ?? [])])],
+    prefer: [...new Set([...features.filter((flag) => !refused.has(flag)), ...(session.prefer ?? [])])],
     // A statx(2) per entry of every listing costs less than the LOOKUP that `ls -l`, `git status` and the like would send.
     refuse: asked.includes(AUTO) ? session.refuse : [...refused.add(AUTO)],
   }

@@ -5,6 +5,8 @@ import type { FileHandle, StatxBuffer } from '../../syscalls/index.js'
 import type { OpenFile } from './open-files.js'
 
 const NANOSECONDS = 1e9
+/** An odd number without a pattern in its bits: seconds and nanoseconds do not cancel each other. */
+const SPREAD = 0x9e3779b1
 
 /** A filesystem of the source, by st_dev. */
 export class Device {
@@ -26,6 +28,8 @@ export class MirrorInode extends Inode {
   readonly device: Device
   readonly ino: number | bigint
   readonly birth: number
+  /** Tells the file from later ones with the same number to whoever keeps handles (NFS): 32 bits of its birth time. */
+  readonly generation: number
   /** S_IFMT bits. */
   readonly type: number
   /** Null once its last known name was removed through the mirror. */
@@ -42,12 +46,15 @@ export class MirrorInode extends Inode {
   handle: FileHandle | null = null
   /** Opens, shared by flags. */
   files: OpenFile[] | null = null
+  /** Open for reading and writing at some time, with passthrough: it may be mapped, even after the last RELEASE. */
+  mapped = false
 
   constructor(device: Device, stat: StatxBuffer, parent: MirrorInode | null, name: string) {
     super()
     this.device = device
     this.ino = stat.ino
     this.birth = birthOf(device, stat)
+    this.generation = this.birth === 0 ? 0 : (Math.imul(stat.btimeSec, SPREAD) ^ stat.btimeNsec) >>> 0
     this.type = stat.mode & S_IFMT
     this.parent = parent
     this.name = name

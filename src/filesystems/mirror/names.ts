@@ -54,21 +54,20 @@ export function names(tree: Tree) {
   }
 
   /** `.` and `..` by which the kernel reconnects a directory that it knows by file handle (FUSE_EXPORT_SUPPORT). */
-  const lookupDots = (inode: MirrorInode, name: string): Entry | Errno => {
-    const target = name === '.' || inode === tree.root ? inode : inode.parent
-    if (target === null || tree.inode(target.nodeid) !== target) return ESTALE
+  const lookupDots = (nodeid: number, name: string): Entry | Errno => {
+    const inode = tree.inode(nodeid) ?? tree.revive(nodeid)
+    const target = inode === undefined || name === '.' ? inode : tree.parentOf(inode)
+    if (target === undefined) return ESTALE
     const result = tree.stat(target)
-    if (result < 0) return result as Errno
-    tree.inodes.remember(target)
-    const { entryValid } = tree.options.cache
-    return { nodeid: target.nodeid, entryValid, attrValid: tree.attrValid(target), attr: tree.found.toAttr() }
+    return result < 0 ? (result as Errno) : tree.entryOf(target)
   }
 
   return {
     lookup({ nodeid, name }: LookupRequest): Entry | NegativeEntry | Errno {
+      if (name === '.' || name === '..') return lookupDots(nodeid, name)
       const parent = tree.inode(nodeid)
       if (parent === undefined) return ESTALE
-      if (!isPlainName(name)) return name === '.' || name === '..' ? lookupDots(parent, name) : BAD_NAME
+      if (!isPlainName(name)) return BAD_NAME
       const dirfd = tree.descriptor(parent)
       if (dirfd < 0) return dirfd as Errno
       const entry = tree.lookup(parent, dirfd, name)

@@ -1,15 +1,17 @@
 // Open files of the mirror: OPEN to RELEASE. Opens of one inode with the same flags share one descriptor.
-import { EBADF, ELOOP, ENXIO, ESTALE, FOPEN_NOFLUSH } from '../../protocol/index.js'
+import { EBADF, ELOOP, ENXIO, EPERM, ESTALE, FOPEN_NOFLUSH } from '../../protocol/index.js'
 import type { Errno, OpenRequest, ReleaseRequest } from '../../protocol/index.js'
 import { HandleTable } from '../../inodes/index.js'
 import {
   O_ACCMODE,
+  O_APPEND,
   O_CLOEXEC,
   O_DSYNC,
   O_NOATIME,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
+  O_RDWR,
   O_SYNC,
   O_TRUNC,
 } from '../../syscalls/index.js'
@@ -47,9 +49,14 @@ export class OpenFiles {
   readonly #tree: Tree
   /** Closing has nothing to write and no error to report, so the kernel need not send FLUSH. */
   flushless = false
+  /** The kernel reads and writes the files itself. */
+  passthrough: boolean
+  /** Takes back the attributes that the kernel caches of a nodeid; undefined without a kernel. */
+  forgetAttributes: ((nodeid: number) => Promise<unknown>) | undefined
 
   constructor(tree: Tree) {
     this.#tree = tree
+    this.passthrough = tree.options.passthrough !== 'off'
   }
 
   /** The descriptor behind an `fh`, or EBADF. */
@@ -60,13 +67,16 @@ export class OpenFiles {
   open(request: OpenRequest): OpenAnswer | Errno | Promise<OpenAnswer | Errno> {
     const inode = this.#tree.inode(request.nodeid)
     if (inode === undefined) return ESTALE
-    const file = this.#find(inode, request.flags & KEPT)
+    let file = this.#find(inode, request.flags & KEPT)
+    // An append-only file (chattr +a) can be opened for writing in no other way, so every write to it ends up at its end anyway.
+    if (file === EPERM && (request.flags & O_APPEND) !== 0)
+      file = this.#find(inode, request.flags & (KEPT | O_APPEND))
     if (typeof file === 'number') return file as Errno
-    if ((request.flags & O_TRUNC) === 0) return this.opened(file)
+    if ((request.flags & O_TRUNC) === 0) return this.#answer(file)
     file.opens++
-    const finish = (result: number): OpenAnswer | Errno => {
+    const finish = (result: number): OpenAnswer | Errno | Promise<OpenAnswer> => {
       if (result >= 0 && request.killSuidgid) killPrivileges(this.#tree, file.fd, request)
-      const answer = result < 0 ? (result as Errno) : this.opened(file)
+      const answer = result < 0 ? (result as Errno) : this.#answer(file)
       this.#drop(file)
       return answer
     }
@@ -84,13 +94,23 @@ export class OpenFiles {
     return this.opened(this.#add(inode, fd, flags & KEPT))
   }
 
+  /** An answer that comes once the kernel has dropped what it knows of the attributes. */
+  unlearned<Answer>(nodeid: number, answer: Answer): Answer | Promise<Answer> {
+    if (this.forgetAttributes === undefined || this.#tree.options.cache.attrValid === 0) return answer
+    return this.forgetAttributes(nodeid).then(() => answer)
+  }
+
+  /** Whether an open with these flags can lead to a mapping that is written to, which only the real file notices. */
+  canMap(flags: number): boolean {
+    return this.passthrough && (flags & O_ACCMODE) === O_RDWR
+  }
+
   /** Counts an open: its handle. */
   opened(file: OpenFile): OpenAnswer {
     file.opens++
-    const { passthrough } = this.#tree.options
     const openFlags = this.flushless ? FOPEN_NOFLUSH : 0
     const fh = this.table.add(file)
-    return passthrough === 'off' ? { fh, openFlags } : { fh, openFlags, passthrough: file.fd }
+    return this.passthrough ? { fh, openFlags, passthrough: file.fd } : { fh, openFlags }
   }
 
   release({ fh }: Pick<ReleaseRequest, 'fh'>): void {
@@ -120,6 +140,15 @@ export class OpenFiles {
   /** The session has ended and sends no more RELEASE. */
   clear(): void {
     for (const file of [...this.table]) if (--file.opens === 0) this.#close(file)
+  }
+
+  /** What the kernel was told about a file that may be mapped from now on is taken back before it is. */
+  #answer(file: OpenFile): OpenAnswer | Promise<OpenAnswer> {
+    const answer = this.opened(file)
+    const { inode } = file
+    if (inode.mapped || !this.canMap(file.flags)) return answer
+    inode.mapped = true
+    return this.unlearned(inode.nodeid, answer)
   }
 
   #find(inode: MirrorInode, flags: number): OpenFile | number {
@@ -162,6 +191,7 @@ export class OpenFiles {
     const { inode, fd } = file
     const left = inode.files?.filter((other) => other !== file) ?? []
     inode.files = left.length > 0 ? left : null
+    if (left.length === 0) this.#tree.released(inode)
     this.#tree.close(inode, fd)
   }
 }

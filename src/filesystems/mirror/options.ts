@@ -1,6 +1,7 @@
 // The options of a mirror: its own, checked here, and those of the session, handed on to mount().
 import { OptionError, sessionOptionNames } from '../../index.js'
 import type { SessionOptions } from '../../index.js'
+import type { SourceAccess } from './source.js'
 
 /** How long the kernel may answer from its caches without asking, in seconds (fractions allowed). */
 export interface CacheTimes {
@@ -22,8 +23,8 @@ export interface MirrorOptions extends Omit<SessionOptions, 'encoding'> {
    * - `none`: the source is asked every time.
    * - `{ entryValid, attrValid, negativeValid }`: seconds; what is left out is as in `normal`.
    *
-   * While a file is open for writing its attributes are not cached with passthrough on, because the kernel does not
-   * report writes through a mapping. File contents are never more stale than attributes are.
+   * Attributes of a file that was open for reading and writing are not cached any more with passthrough on, because the kernel
+   * reports neither writes through a mapping nor its end. File contents are never more stale than attributes are.
    */
   cache?: 'normal' | 'none' | Partial<CacheTimes>
   /**
@@ -79,6 +80,18 @@ export function resolveMirrorOptions(options: MirrorOptions): ResolvedMirrorOpti
     )
   }
   return { cache: resolveCache(options.cache), passthrough, maxPathDescriptors, session }
+}
+
+/** What the mount's options say about access to the source, by themselves or as words of mount(8). */
+export function accessOf(session: ResolvedMirrorOptions['session']): SourceAccess {
+  const words = new Set(session.options)
+  return {
+    readOnly: session.readOnly ?? words.has('ro'),
+    noatime: session.noatime ?? words.has('noatime'),
+    nodiratime: session.nodiratime ?? words.has('nodiratime'),
+    relatime: session.relatime ?? words.has('relatime'),
+    strictatime: session.strictatime ?? words.has('strictatime'),
+  }
 }
 
 function resolveCache(cache: MirrorOptions['cache']): CacheTimes {

@@ -4,6 +4,11 @@ import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   AT_RECURSIVE,
+  MOUNT_ATTR_NOATIME,
+  MOUNT_ATTR_NODIRATIME,
+  MOUNT_ATTR_RDONLY,
+  MOUNT_ATTR_STRICTATIME,
+  MOUNT_ATTR__ATIME,
   MS_PRIVATE,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
@@ -54,9 +59,18 @@ const hints: Record<string, string> = {
   ENOTCONN: '; the source is a FUSE mount whose server is gone: unmount it first',
 }
 
+/** How the source is accessed, as the mount is; what is absent stays as the source's own mount has it. */
+export interface SourceAccess {
+  readOnly?: boolean
+  noatime?: boolean
+  nodiratime?: boolean
+  relatime?: boolean
+  strictatime?: boolean
+}
+
 /** Opens the source directory. Throws a {@link SourceError}. */
-export function openSource(path: string): Source {
-  const copy = openDetached(path)
+export function openSource(path: string, access: SourceAccess): Source {
+  const copy = openDetached(path, access)
   const fd = copy >= 0 ? copy : syscalls.openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC)
   if (fd < 0) throw new SourceError(path, 'openat', fd)
   const statistics = syscalls.fstatfs(fd)
@@ -68,12 +82,13 @@ export function openSource(path: string): Source {
   return { path, fd, mountFd, detached: copy >= 0, statistics }
 }
 
-function openDetached(path: string): number {
+function openDetached(path: string, access: SourceAccess): number {
   const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE
   const copy = syscalls.openTree(AT_FDCWD, path, flags)
   if (copy < 0) return copy
   // Kernel: a copy of a shared mount is its peer, so mounts made below the source would appear in it.
   const isolated = syscalls.mountSetPropagation(copy, '', AT_EMPTY_PATH | AT_RECURSIVE, MS_PRIVATE)
+  setAccess(copy, access)
   const fd = isolated < 0 ? isolated : syscalls.openat(copy, '.', O_PATH | O_DIRECTORY | O_CLOEXEC)
   // Kernel: the copy is dissolved when the descriptor of open_tree is closed, so that one is the root we keep.
   if (fd < 0) {
@@ -82,6 +97,18 @@ function openDetached(path: string): number {
   }
   syscalls.close(fd)
   return copy
+}
+
+/**
+ * Access times are the source's: whoever reads or lists a file there moves them, the kernel included, as the flags of the copy
+ * say. Kernel: FUSE leaves them to the server and does not tell it the flags of the mount.
+ */
+function setAccess(copy: number, access: SourceAccess): void {
+  const { readOnly, noatime, nodiratime, relatime, strictatime } = access
+  const times = noatime ? MOUNT_ATTR_NOATIME : strictatime ? MOUNT_ATTR_STRICTATIME : 0
+  const attrSet = times | (nodiratime ? MOUNT_ATTR_NODIRATIME : 0) | (readOnly ? MOUNT_ATTR_RDONLY : 0)
+  const attrClr = noatime || strictatime || relatime ? MOUNT_ATTR__ATIME : 0
+  syscalls.mountSetattr(copy, '', AT_EMPTY_PATH | AT_RECURSIVE, { attrSet, attrClr })
 }
 
 export function closeSource(source: Source): void {

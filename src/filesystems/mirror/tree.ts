@@ -7,11 +7,10 @@ import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
   AT_SYMLINK_NOFOLLOW,
-  O_ACCMODE,
   O_CLOEXEC,
+  O_DIRECTORY,
   O_NOFOLLOW,
   O_PATH,
-  O_RDONLY,
   RLIMIT_NOFILE,
   STATX_BASIC_STATS,
   STATX_BTIME,
@@ -19,6 +18,7 @@ import {
   makeSyscalls,
 } from '../../syscalls/index.js'
 import type { FileHandle, Syscalls } from '../../syscalls/index.js'
+import { FIRST_OTHER, InodeNumbers } from './inode-numbers.js'
 import { Device, MirrorInode } from './inode.js'
 import type { ResolvedMirrorOptions } from './options.js'
 import { PathDescriptors } from './path-descriptors.js'
@@ -51,6 +51,9 @@ export class Tree {
   readonly #devices = new Map<number, Device>()
   readonly #source: Source
   readonly #handles: boolean
+  readonly #numbers: InodeNumbers
+  /** Nodeids that were forgotten before the last RELEASE came. Kernel: it waits its turn among background requests. */
+  readonly #lingering = new Set<number>()
   #device: Device
 
   constructor(source: Source, options: ResolvedMirrorOptions) {
@@ -61,7 +64,8 @@ export class Tree {
     this.#device = this.#deviceOf(source.fd, '')
     this.root = new MirrorInode(this.#device, this.found, null, '')
     this.root.fd = source.fd
-    this.inodes = new InodeTable(this.root)
+    this.#numbers = new InodeNumbers(this.sys, source.mountFd, source.fd, this.root.ino, source.statistics)
+    this.inodes = new InodeTable(this.root, this.#numbers.usable ? FIRST_OTHER : undefined)
     this.#device.inodes.set(this.root.ino, this.root)
     this.#handles = this.#canOpenByHandle()
     const limit = options.maxPathDescriptors ?? this.#defaultLimit()
@@ -115,10 +119,15 @@ export class Tree {
 
   /** The entry of what {@link found} describes, seen as `name` in `parent`; one lookup counted. */
   entry(parent: MirrorInode | null, name: string, dirfd: number): Entry {
-    const inode = this.adopt(parent, name, dirfd)
+    return this.entryOf(this.adopt(parent, name, dirfd))
+  }
+
+  /** The entry of an inode that {@link found} describes; one lookup counted. */
+  entryOf(inode: MirrorInode): Entry {
     this.inodes.remember(inode)
+    const { nodeid, generation } = inode
     const { entryValid } = this.options.cache
-    return { nodeid: inode.nodeid, entryValid, attrValid: this.attrValid(inode), attr: this.found.toAttr() }
+    return { nodeid, generation, entryValid, attrValid: this.attrValid(inode), attr: this.found.toAttr() }
   }
 
   /** The inode that {@link found} describes, new or known, seen as `name` in `parent`. */
@@ -128,7 +137,8 @@ export class Tree {
     const { inodes } = this.#device
     let inode = inodes.get(found.ino)
     if (inode === undefined || !inode.looksLike(found)) {
-      inode = this.inodes.add(new MirrorInode(this.#device, found, parent, name))
+      inode = new MirrorInode(this.#device, found, parent, name)
+      this.inodes.add(inode, this.#device === this.root.device ? this.#nodeidFor(found.ino) : 0)
       inodes.set(inode.ino, inode)
     } else if (parent !== null && inode !== this.root) {
       inode.parent = parent
@@ -138,18 +148,41 @@ export class Tree {
     return inode
   }
 
+  /** A file handle of the mount names a file that was forgotten, or never known to this server: found by its number. */
+  revive(nodeid: number): MirrorInode | undefined {
+    const fd = this.#numbers.open(nodeid)
+    return fd < 0 ? undefined : this.#adoptDescriptor(fd)
+  }
+
+  /** The directory that a directory lies in, as the source has it; undefined outside the source. */
+  parentOf(inode: MirrorInode): MirrorInode | undefined {
+    if (inode === this.root) return inode
+    const dirfd = this.descriptor(inode)
+    const fd = dirfd < 0 ? dirfd : this.openat(dirfd, '..', FIND | O_DIRECTORY)
+    return fd < 0 ? undefined : this.#adoptDescriptor(fd)
+  }
+
+  /** The inode behind an O_PATH descriptor, which is taken over; {@link found} describes it. */
+  #adoptDescriptor(fd: number): MirrorInode | undefined {
+    const { found } = this
+    const result = this.sys.fstatx(fd, STAT_MASK, found)
+    let inode = result < 0 ? undefined : this.known()
+    if (inode === undefined && result === 0 && found.dev === this.root.device.dev)
+      if (typeof found.ino === 'number' && this.#numbers.inside(found.ino)) inode = this.adopt(null, '', fd)
+    if (inode === undefined || inode.fd >= 0) this.sys.close(fd)
+    else this.descriptors.hold(inode, fd)
+    return inode
+  }
+
   attributes(inode: MirrorInode): AttrReply | Errno {
     const result = this.stat(inode)
     if (result < 0) return result as Errno
     return { attrValid: this.attrValid(inode), attr: this.found.toAttr() }
   }
 
-  /** Kernel: writes through a mapping of a passthrough file change size and times without a word. */
+  /** Kernel: writes through a mapping of a passthrough file change times and blocks without a word. */
   attrValid(inode: MirrorInode): number {
-    if (inode.files !== null && this.options.passthrough !== 'off') {
-      for (const file of inode.files) if ((file.flags & O_ACCMODE) !== O_RDONLY) return 0
-    }
-    return this.options.cache.attrValid
+    return inode.mapped ? 0 : this.options.cache.attrValid
   }
 
   /** A descriptor of the inode (O_PATH, or that of an open), to be used before anything else is opened; or -errno. */
@@ -207,6 +240,7 @@ export class Tree {
     if (inode === undefined) return
     const { inodes } = inode.device
     if (inodes.get(inode.ino) === inode) inodes.delete(inode.ino)
+    if (inode.files !== null) this.#lingering.add(nodeid)
     const fd = this.descriptors.release(inode)
     if (fd >= 0) this.close(inode, fd)
   }
@@ -216,6 +250,11 @@ export class Tree {
     const frees = inode.orphan && this.sys.fstatx(fd, STAT_MASK, this.#seen) === 0 ? this.#seen.blocks : 0
     if (frees * BLOCK > LONG_FREE) void this.sys.closeAsync(fd)
     else this.sys.close(fd)
+  }
+
+  /** The last open of the inode was released. */
+  released(inode: MirrorInode): void {
+    this.#lingering.delete(inode.nodeid)
   }
 
   /** Whether setting {@link found} to `size` bytes frees so much that it belongs off the loop's thread. */
@@ -228,6 +267,12 @@ export class Tree {
   dispose(): void {
     this.descriptors.clear()
     this.root.fd = -1
+  }
+
+  /** What is known of the opens of a nodeid must not be taken for that of a later file with the same number. */
+  #nodeidFor(ino: number | bigint): number {
+    const nodeid = this.#numbers.nodeid(ino)
+    return this.#lingering.has(nodeid) ? 0 : nodeid
   }
 
   /** By handle, else down from the nearest ancestor that has a descriptor. */

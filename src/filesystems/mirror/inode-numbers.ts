@@ -1,0 +1,108 @@
+// NFS export: files found by their inode number alone, so that a handle of the mount outlives FORGET and even the server.
+// Nodeids are the source's inode numbers where the source can do that.
+import { AT_EMPTY_PATH, O_CLOEXEC, O_NOFOLLOW, O_PATH } from '../../syscalls/index.js'
+import type { FileHandle, FilesystemStatistics, Syscalls } from '../../syscalls/index.js'
+
+/** Handles of a filesystem: where the inode number stands in them, where the generation, and the number of its own root. */
+interface Shape {
+  type: number
+  length: number
+  wide: boolean
+  generation: number
+  root: number
+}
+
+/**
+ * By magic number of statfs(2). Kernel: these take generation 0 for any, as nfsd asks for parents that way. Source:
+ * include/linux/exportfs.h, FILEID_INO32_GEN and FILEID_BTRFS_WITHOUT_PARENT.
+ */
+const SHAPES = new Map<number, Shape>([
+  [0xef53, { type: 1, length: 8, wide: false, generation: 4, root: 2 }], // ext2, ext3, ext4
+  [0xf2f52010, { type: 1, length: 8, wide: false, generation: 4, root: 3 }], // f2fs
+  [0x9123683e, { type: 0x4d, length: 20, wide: true, generation: 16, root: 256 }], // btrfs, one subvolume
+])
+
+const FIND = O_PATH | O_NOFOLLOW | O_CLOEXEC
+const TWO_32 = 0x1_0000_0000
+const BITS = 32
+/** Inode numbers of a chunk: 4 KiB of bits. */
+const CHUNK = 32_768
+
+/** Nodeids from here on are no inode numbers. */
+export const FIRST_OTHER = 2 ** 52
+
+export class InodeNumbers {
+  readonly #sys: Syscalls
+  readonly #mountFd: number
+  readonly #shape: Shape | undefined
+  readonly #bytes: Buffer
+  /** The source is all of its filesystem, so that whatever number is asked for lies inside. */
+  readonly #whole: boolean
+  /** Else: a bit for each number that was seen inside. */
+  readonly #seen = new Map<number, Uint32Array>()
+
+  /** `rootFd` and `rootIno` are the root of the source, `mountFd` a readable descriptor of it or -1. */
+  constructor(
+    sys: Syscalls,
+    mountFd: number,
+    rootFd: number,
+    rootIno: number | bigint,
+    { type }: FilesystemStatistics,
+  ) {
+    this.#sys = sys
+    this.#mountFd = mountFd
+    const shape = SHAPES.get(type)
+    const handle = mountFd < 0 || shape === undefined ? -1 : sys.nameToHandleAt(rootFd, '', AT_EMPTY_PATH)
+    this.#bytes = Buffer.from(typeof handle === 'number' ? '' : handle.handle, 'latin1')
+    this.#whole = rootIno === shape?.root
+    if (typeof handle === 'number' || handle.type !== shape?.type || this.#bytes.length !== shape.length)
+      return
+    this.#bytes.writeUInt32LE(0, shape.generation)
+    this.#shape = shape
+    const fd = this.#open(Number(rootIno))
+    if (fd < 0) this.#shape = undefined
+    else sys.close(fd)
+  }
+
+  /** Whether files can be found by number, and nodeids therefore are numbers. */
+  get usable(): boolean {
+    return this.#shape !== undefined
+  }
+
+  /** The nodeid for an inode of the root's filesystem; 0 where its number cannot be one. */
+  nodeid(ino: number | bigint): number {
+    if (this.#shape === undefined || typeof ino === 'bigint' || ino <= 1 || ino >= FIRST_OTHER) return 0
+    if (!this.#whole) this.#see(ino)
+    return ino
+  }
+
+  /** Whether the inode with this number may be shown: nothing outside the source can be reached. */
+  inside(ino: number): boolean {
+    if (this.#shape === undefined) return false
+    const bits = this.#seen.get(Math.floor(ino / CHUNK))
+    const at = ino % CHUNK
+    return this.#whole || (((bits?.[Math.floor(at / BITS)] ?? 0) >>> (at % BITS)) & 1) === 1
+  }
+
+  /** An O_PATH descriptor of the inode with this number, or -errno. */
+  open(ino: number): number {
+    return this.inside(ino) ? this.#open(ino) : -1
+  }
+
+  #open(ino: number): number {
+    const shape = this.#shape!
+    this.#bytes.writeUInt32LE(ino % TWO_32, 0)
+    if (shape.wide) this.#bytes.writeUInt32LE(Math.floor(ino / TWO_32), 4)
+    else if (ino >= TWO_32) return -1
+    const handle: Omit<FileHandle, 'mountId'> = { type: shape.type, handle: this.#bytes.toString('latin1') }
+    return this.#sys.openByHandleAt(this.#mountFd, handle, FIND)
+  }
+
+  #see(ino: number): void {
+    const number = Math.floor(ino / CHUNK)
+    let bits = this.#seen.get(number)
+    if (bits === undefined) this.#seen.set(number, (bits = new Uint32Array(CHUNK / BITS)))
+    const at = ino % CHUNK
+    bits[Math.floor(at / BITS)] |= 1 << (at % BITS)
+  }
+}
