@@ -14,6 +14,8 @@ export interface BackingDevice {
   readonly fd: number
   /** Registers backing files where the connection has no descriptor; undefined elsewhere, and once the session has ended. */
   readonly backing?: BackingFiles | undefined
+  /** Where it is mounted, for those who trace. */
+  readonly mountPoint?: string
   report(problem: DevfuseWarning): void
 }
 

@@ -26,13 +26,14 @@ import { Interrupts } from './interrupts.js'
 import { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
 import { Passthrough } from './passthrough.js'
-import { settlesWithin } from './patience.js'
+import { isPromise, settlesWithin } from './patience.js'
 import type { BackingDevice } from './backing.js'
 import { whyNoBacking } from './privilege.js'
 import { ReplyWriter } from './replies.js'
 import type { Siblings } from './siblings.js'
 import { Counters } from './stats.js'
 import { StickyGuard } from './sticky.js'
+import { isTraced, traced } from './tracing.js'
 
 /** How long the end of a session waits for handlers that do not settle, in milliseconds. */
 const PATIENCE = 5000
@@ -186,7 +187,8 @@ export class Dispatcher implements RequestReceiver {
   /** Returns whether slot `slot` stays taken until the handler has settled; -1 says that there is none to keep. */
   #call(request: AnyRequest, info: OperationInfo, slot: number): boolean {
     const since = this.#transport.now
-    const handler = this.#handlers[info.opcode]
+    let handler = this.#handlers[info.opcode]
+    if (isTraced(info.opcode)) handler = traced(this.#device, request, info, handler)
     if (info.reply === 'session' || info.reply === 'none') {
       this.#own(request, info, handler)
       return false
@@ -380,11 +382,5 @@ function warningOf(name: string, detail: string, cause: unknown): DevfuseWarning
     'ERR_DEVFUSE_HANDLER',
     `${name} failed with an error that has no errno, the caller was told EIO: ${detail}`,
     cause,
-  )
-}
-
-function isPromise(value: unknown): value is Promise<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   )
 }
