@@ -42,11 +42,14 @@ static void on_bell(void *handle) {
     pool_finish(&addon->pool);
     napi_close_callback_scope(addon->env, scope);
   }
+  channels_called(addon);
   napi_close_handle_scope(addon->env, handles);
 }
 
-static int hang_bell(struct addon *addon) {
+int addon_hang_bell(struct addon *addon) {
   struct loop *loop = &addon->loop;
+  if (addon->async != NULL)
+    return 0;
   if (!addon->has_loop)
     return -ENOSYS;
   void *async = malloc(loop->handle_size(loop->type_async));
@@ -65,7 +68,7 @@ static int hang_bell(struct addon *addon) {
 }
 
 int addon_submit(struct addon *addon, struct job *job) {
-  int error = addon->async == NULL ? hang_bell(addon) : 0;
+  int error = addon_hang_bell(addon);
   if (error == 0)
     error = pool_submit(&addon->pool, job);
   if (error == 0 && addon->jobs++ == 0)

@@ -33,6 +33,9 @@ napi_value addon_throw(napi_env env, const char *message);
 // A callback into JS left an exception: reports it as uncaught. False: no JS can run any more.
 bool addon_report_exception(napi_env env);
 
+// Makes sure that `async` is there, which the threads of the pool and of guards ring. 0 or -errno.
+int addon_hang_bell(struct addon *addon);
+
 // Hands a job to the pool, keeping the event loop alive until it is done. 0 or -errno.
 int addon_submit(struct addon *addon, struct job *job);
 // Every `done` calls this.
@@ -44,6 +47,9 @@ void addon_handle_closed(void *handle);
 // call_js.c and channel_js.c: their part of the exports.
 napi_status define_calls(napi_env env, napi_value exports);
 napi_status define_channel(napi_env env, napi_value exports);
+
+// guard_js.c: the bell rang.
+void channels_called(struct addon *addon);
 
 // channel_js.c: the environment ends.
 void channel_objects_close(struct addon *addon);

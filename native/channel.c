@@ -35,12 +35,18 @@ int channel_init(struct channel *channel) {
   return -pthread_mutex_init(&channel->fd_lock, NULL);
 }
 
+static ssize_t next_message(struct channel *channel, uint8_t *memory) {
+  size_t held = guard_take(channel->guard, memory);
+  return held > 0 ? (ssize_t)held : read(channel->fd, memory, channel->slot_size);
+}
+
 // Reads up to `most` messages. *end: 1 while the channel lives, else 0 at the end of the stream or -errno.
 static uint32_t fill(struct channel *channel, uint32_t most, int *end) {
   uint32_t count = 0;
+  guard_enter(channel->guard);
   while (count < most && channel->free_count > 0) {
     uint32_t slot = channel->free[channel->free_count - 1];
-    ssize_t length = read(channel->fd, channel->memory + slot * channel->slot_size, channel->slot_size);
+    ssize_t length = next_message(channel, channel->memory + slot * channel->slot_size);
     if (length <= 0) {
       // Kernel: ENOENT means that the request at hand was interrupted while it was being copied.
       if (length < 0 && (errno == EINTR || errno == ENOENT))
@@ -55,6 +61,7 @@ static uint32_t fill(struct channel *channel, uint32_t most, int *end) {
     channel->lengths[count] = (int32_t)length;
     count++;
   }
+  guard_leave(channel->guard);
   channel->stats[STAT_REQUESTS] += count;
   return count;
 }
@@ -179,6 +186,9 @@ void channel_turn(struct channel *channel, int status) {
     channel->starved = true;
     channel->stats[STAT_SLOT_WAITS]++;
     channel->loop->poll_stop(channel->poll);
+  } else if (guard_holds(channel->guard)) {
+    // No descriptor tells of these.
+    channel->wake(channel);
   }
 }
 
@@ -200,6 +210,8 @@ int channel_start(struct channel *channel) {
   }
   channel->started = true;
   channel->starved = channel->free_count == 0;
+  if (guard_holds(channel->guard))
+    channel->wake(channel);
   return channel->starved ? 0 : loop->poll_start(channel->poll, LOOP_READABLE, channel->on_poll);
 }
 
@@ -210,6 +222,8 @@ int channel_release(struct channel *channel, uint32_t slot) {
   channel->free[channel->free_count++] = slot;
   if (channel->starved && !channel->in_turn) {
     channel->starved = false;
+    if (guard_holds(channel->guard))
+      channel->wake(channel);
     return channel->loop->poll_start(channel->poll, LOOP_READABLE, channel->on_poll);
   }
   return 0;
@@ -224,6 +238,9 @@ void channel_stop(struct channel *channel) {
 
 void channel_close(struct channel *channel, loop_close_cb closed, void *data) {
   channel_stop(channel);
+  // Its thread uses the descriptor.
+  guard_free(channel->guard);
+  channel->guard = NULL;
   // libuv must let go of the descriptor's number before somebody else gets it.
   if (channel->poll != NULL) {
     handle_set_data(channel->poll, data);

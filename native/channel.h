@@ -2,6 +2,7 @@
 #ifndef DEVFUSE_CHANNEL_H
 #define DEVFUSE_CHANNEL_H
 
+#include "guard.h"
 #include "loop.h"
 #include "pool.h"
 #include "spin.h"
@@ -49,12 +50,14 @@ struct channel {
   struct loop *loop;
   void *poll; // uv_poll_t, from the first start to close
   struct spin spin;
+  struct guard *guard; // or NULL
   pthread_mutex_t fd_lock; // close against writes of the pool
   uint8_t *scratch;        // for replies from descriptors
   size_t scratch_size;
   loop_poll_cb on_poll; // calls channel_turn
   void (*on_batch)(struct channel *channel, uint32_t count);
   void (*on_end)(struct channel *channel, int error);
+  void (*wake)(struct channel *channel); // has channel_turn called soon
 };
 
 // channel.c: reading. 0 or -errno. channel_init needs fd, memory, sizes, loop, the arrays of JS and the callbacks.

@@ -42,11 +42,14 @@ static void hold_while_started(struct channel_object *object) {
 }
 
 static void on_poll(void *handle, int status, int events) {
-  struct channel_object *object = handle_data(handle);
+  (void)events;
+  channel_object_turn(handle_data(handle), status);
+}
+
+void channel_object_turn(struct channel_object *object, int status) {
   napi_env env = object->addon->env;
   napi_handle_scope scope;
   napi_value self;
-  (void)events;
   if (napi_open_handle_scope(env, &scope) != napi_ok)
     return;
   // Whatever the callbacks do, the object stays until the turn is over.
@@ -69,7 +72,7 @@ static void object_free(napi_env env, void *data, void *hint) {
   (void)hint;
   channel_close(&object->channel, addon_handle_closed, object->addon);
   unlink_object(object);
-  napi_ref refs[] = {object->self, object->memory, object->arrays, object->batch_callback, object->end_callback};
+  napi_ref refs[] = {object->self, object->memory, object->arrays, object->batch_callback, object->end_callback, object->guard_callback};
   for (size_t i = 0; i < sizeof refs / sizeof refs[0]; i++)
     if (refs[i] != NULL)
       napi_delete_reference(env, refs[i]);
@@ -150,6 +153,7 @@ static napi_value construct(napi_env env, napi_callback_info info) {
   channel->on_poll = on_poll;
   channel->on_batch = on_batch;
   channel->on_end = on_end;
+  channel->wake = channel_wake;
   if (channel_init(channel) != 0 || make_arrays(env, self, object) != napi_ok ||
       napi_wrap(env, self, object, object_free, NULL, &object->self) != napi_ok) {
     channel->fd = -1; // still the caller's
@@ -217,6 +221,7 @@ static napi_value close_channel(napi_env env, napi_callback_info info) {
   struct channel_object *object = channel_method(env, info, 0, NULL);
   if (object == NULL)
     return NULL;
+  channel_end_guard(object);
   channel_close(&object->channel, addon_handle_closed, object->addon);
   hold_while_started(object);
   // The callbacks know their session, which knows the channel: without this neither would ever go.
@@ -289,6 +294,7 @@ napi_status define_channel(napi_env env, napi_value exports) {
       {.utf8name = "sendFromFd", .method = channel_send_from_fd},
       {.utf8name = "setBusyPoll", .method = set_busy_poll},
       {.utf8name = "clone", .method = clone_fd},
+      {.utf8name = "guard", .method = channel_guard},
       {.utf8name = "detachAtExit", .method = detach_at_exit},
   };
   napi_value constructor;

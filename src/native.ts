@@ -149,6 +149,12 @@ export interface NativeChannel {
   detachAtExit(path: string, minor: number): void
   /** A further descriptor of the same connection (FUSE_DEV_IOC_CLONE), or -errno. */
   clone(): number
+  /**
+   * Starts a thread that answers EDEADLK to requests which wait for the calling thread while that waits for them; `onDeadlock` is
+   * called for each when the loop comes round. The verdict: 1 a call of this thread, 2 the start of a child, 3 the end of a child.
+   * `null` ends it, after giving out what is left. 0, or -errno where the machine does not allow it.
+   */
+  guard(onDeadlock: ((verdict: number, opcode: number, pid: number) => void) | null): number
   /** Stops reading; the descriptor stays open. Safe inside `onBatch`. */
   stop(): void
   /** Stops and closes the descriptor. Idempotent; safe inside `onBatch`. `onEnd` is not called any more. */

@@ -9,6 +9,7 @@ import type { Command } from './command.js'
 // Loaded on demand: `devfuse doctor` must run where the rest of the library cannot.
 const commands: Record<string, () => Promise<Command>> = {
   mirror: async () => (await import('./mirror.js')).mirror,
+  memory: async () => (await import('./memory.js')).memory,
   unmount: async () => (await import('./unmount.js')).unmount,
   doctor: async () => (await import('./doctor.js')).doctor,
   stats: async () => (await import('./stats.js')).stats,
@@ -20,6 +21,7 @@ Usage: devfuse COMMAND [arguments]
 
 Commands:
   mirror SRC MNT     Mount a directory tree a second time, its file data served by the kernel (passthrough).
+  memory MNT         Mount an empty filesystem that is kept in memory.
   unmount MNT        Unmount any FUSE mount, also one that is busy or whose server is dead.
   doctor             Check whether this machine can mount, and say what is missing.
   stats MNT          Show what the server of a mount has done: requests, errors, latencies.

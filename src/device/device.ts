@@ -143,6 +143,10 @@ export class DeviceTransport implements Transport {
     this.#channel.detachAtExit(path, minor)
   }
 
+  guard(onDeadlock: ((verdict: number, opcode: number, pid: number) => void) | null): void {
+    this.#channel.guard(onDeadlock)
+  }
+
   setBusyPoll(microseconds: number): void {
     this.#channel.setBusyPoll(microseconds)
   }

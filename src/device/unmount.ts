@@ -12,6 +12,7 @@ import type { Mounted } from './mount.js'
 
 const EPERM = -1
 const EBUSY = -16
+const EINVAL = -22
 const POLLERR = 8
 const POLLNVAL = 32
 const MNT_FORCE = 1
@@ -65,6 +66,8 @@ export async function unmountDevice(mounted: Mounted, how: 'clean' | 'lazy' | 'a
   const lazy = how !== 'clean'
   if (mounted.how !== 'fusermount3') {
     const errno = await loadNative().syscallAsyncUtf8(special.umount, path, flagsOf(how), 0)
+    // Whoever unmounts at the same time may be done first.
+    if (errno === EINVAL && placeOf(mounted) === undefined) return { errno: 0, said: '' }
     if (errno !== EPERM) {
       return {
         errno,

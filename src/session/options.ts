@@ -4,6 +4,7 @@ import { foldWords } from '../device/mount-options.js'
 import type { MountOptions } from '../device/mount-options.js'
 import type { InitFlagName } from '../protocol/index.js'
 import type { Access } from './access.js'
+import { emitWarning } from './shutdown.js'
 import { OptionError } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 
@@ -57,6 +58,11 @@ export interface SessionOptions extends MountOptions {
   access?: Access
   /** Longest busy poll for the next request, in microseconds; 0 turns it off. Default 200, used only while it pays. */
   busyPoll?: number
+  /**
+   * Answer EDEADLK, with a warning, where this thread waits for a request that only it could answer: a sync call on its own mount,
+   * `execFileSync` of a program that uses it, `spawn` with its `cwd` there. Otherwise that would hang for ever. Default true.
+   */
+  deadlockGuard?: boolean
   /** Unmount on SIGINT, SIGTERM and SIGHUP. Default true; `process.exit()` and crashes always detach the mount. */
   handleSignals?: boolean
   /**
@@ -96,6 +102,7 @@ export interface ResolvedOptions extends SessionOptions {
   interruptGrace: number
   passthrough: 'auto' | 'on' | 'off'
   handleSignals: boolean
+  deadlockGuard: boolean
   control: boolean
   onWarning: (warning: DevfuseWarning) => void
 }
@@ -165,6 +172,7 @@ const checks: { [Key in keyof Required<Omit<SessionOptions, keyof MountOptions>>
   passthrough: oneOf('auto', 'on', 'off'),
   busyPoll: integer(0, 1000),
   handleSignals: boolean,
+  deadlockGuard: boolean,
   control: boolean,
   onWarning: func,
   signal: abortSignal,
@@ -225,8 +233,9 @@ export function resolveOptions(given: SessionOptions): ResolvedOptions {
     interruptGrace: 500,
     passthrough: 'auto',
     handleSignals: true,
+    deadlockGuard: true,
     control: false,
-    onWarning: (problem) => process.emitWarning(problem),
+    onWarning: emitWarning,
     ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
   }
   const { congestionThreshold, maxBackground } = resolved

@@ -14,6 +14,7 @@ import { requireLinux, systemError, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { NegotiationError, wishes } from './init.js'
+import { Guard } from './guard.js'
 import type { Negotiation } from './init.js'
 import type { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
@@ -74,6 +75,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   #resolveOver!: () => void
   #control: ControlSocket | undefined
   #cloning: Cloning | undefined
+  readonly #guard: Guard
 
   /** Not for authors: use {@link mount}. */
   constructor(
@@ -86,6 +88,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     this.#filesystem = filesystem
     this.#options = options
     this.#mounted = mounted
+    this.#guard = new Guard(this.mountPoint, (problem) => this.report(problem))
     const wanted = wishes(options, (method) => typeof filesystem[method as keyof Filesystem] === 'function')
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve))
     this.#over = new Promise((resolve) => (this.#resolveOver = resolve))
@@ -114,6 +117,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     this.#transport.start(this.#dispatcher)
     try {
       await this.#ready
+      if (this.#options.deadlockGuard) this.#guard.begin(this.#transport)
       if (this.#options.control && this.#mounted !== undefined) await this.#listen(this.#mounted.minor)
     } catch (error) {
       await this.#abandon()
@@ -168,6 +172,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
       kernelMinor,
       minor,
       inFlight: interrupts.size,
+      deadlocks: this.#guard.deadlocks,
       passthrough: { ...passthrough.stats(), unavailable: passthrough.unavailable },
       operations: counters.snapshot(),
       device: this.#transport.stats(),
@@ -202,6 +207,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     requireShareable(this.#filesystem, this.negotiation.agreed)
     const fd = this.fd < 0 ? ENODEV : this.#transport.clone()
     if (fd < 0) throw systemError(fd, 'ioctl', explainClone(fd))
+    // While this thread waits, another one may answer.
+    this.#guard.end(this.#transport)
     this.#cloning ??= new Cloning(this.#dispatcher)
     return this.#cloning.clone(fd, this.mountPoint, this.#options.encoding, this.negotiation)
   }
@@ -250,6 +257,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   /** Detaches the mount at once, without the event loop; for exit handlers. */
   detachNow(): void {
     if (this.#ended !== undefined) return
+    this.#guard.end(this.#transport)
     if (this.#mounted !== undefined && this.#transport.connected) detachNow(this.#mounted)
     this.#control?.close()
     this.#transport.close()

@@ -15,30 +15,39 @@ const sessions = new Set<Unmountable>()
 const signalled = new Set<Unmountable>()
 let installed = false
 let ending = false
+let exiting = false
 
 function onSignal(signal: NodeJS.Signals): void {
+  // Asked now: a handler for one time is gone from the list once it has been called, which is after us.
+  const handled = process.listeners(signal).some((listener) => listener !== onSignal)
   // A second signal while we unmount: do what is left of it at once.
   if (ending) {
     for (const session of signalled) session.detachNow()
-    finish(signal)
+    finish(signal, handled)
     return
   }
   ending = true
   void Promise.allSettled([...signalled].map((session) => session.shutdown())).then(() => {
     ending = false
-    finish(signal)
+    finish(signal, handled)
   })
 }
 
 /** Ends the process by the signal itself, unless the program has a handler of its own for it. */
-function finish(signal: NodeJS.Signals): void {
-  const others = process.listeners(signal).some((listener) => listener !== onSignal)
+function finish(signal: NodeJS.Signals, handled: boolean): void {
   uninstallSignals()
-  if (!others) process.kill(process.pid, signal)
+  if (!handled) process.kill(process.pid, signal)
 }
 
 function onExit(): void {
+  exiting = true
   for (const session of sessions) session.detachNow()
+}
+
+/** The default of the option `onWarning`: process.emitWarning, which comes too late once the process exits. */
+export function emitWarning(problem: Error): void {
+  if (exiting) process.emit('warning', problem)
+  else process.emitWarning(problem)
 }
 
 function uninstallSignals(): void {
@@ -54,7 +63,7 @@ export function watch(session: Unmountable, signals: boolean): void {
   signalled.add(session)
   if (installed) return
   installed = true
-  for (const signal of SIGNALS) process.on(signal, onSignal)
+  for (const signal of SIGNALS) process.prependListener(signal, onSignal)
 }
 
 /** The session has ended. */

@@ -30,6 +30,8 @@ export interface SessionStats {
   minor: number
   /** Requests whose handlers have not settled yet. */
   inFlight: number
+  /** Requests answered EDEADLK, because the thread that serves waited for them. */
+  deadlocks: number
   passthrough: {
     agreed: boolean
     /** Why not, where it is not agreed. */

@@ -16,6 +16,7 @@ import type { Closed, UnmountOptions } from './session.js'
 import { unwatch, watch } from './shutdown.js'
 import type { Unmountable } from './shutdown.js'
 import type { SessionStats } from './stats.js'
+import { inheritedFlags } from './workers.js'
 import { unpackError } from './thread-messages.js'
 import type { MountOrders, ThreadCall, ThreadMessage } from './thread-messages.js'
 
@@ -92,8 +93,7 @@ function startWorker(mountPoint: string, data: unknown, transferList: readonly T
       name: `devfuse ${mountPoint}`,
       workerData: data,
       transferList: [...transferList],
-      // What says how the program itself came in means nothing to a file.
-      execArgv: process.execArgv.filter((word) => !word.startsWith('--input-type')),
+      execArgv: inheritedFlags(),
     })
   } catch (error) {
     if ((error as { name?: string }).name !== 'DataCloneError') throw error

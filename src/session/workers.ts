@@ -40,6 +40,7 @@ async function addWorker(
   const worker = new Worker(new URL('./worker-entry.js', import.meta.url), {
     workerData: options.workerData,
     argv: [clone.mountPoint],
+    execArgv: inheritedFlags(),
   })
   const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error))
   worker.postMessage(orders)
@@ -60,4 +61,9 @@ async function addWorker(
     ),
   )
   return worker
+}
+
+/** The flags of Node that this process was started with, without what says how the program itself came in. */
+export function inheritedFlags(): string[] {
+  return process.execArgv.filter((word) => !word.startsWith('--input-type'))
 }

@@ -21,6 +21,8 @@ export const NR = {
   mount: arm ? 40 : 165,
   umask: arm ? 166 : 95,
   prctl: arm ? 167 : 157,
+  fcntl: arm ? 25 : 72,
+  recvfrom: arm ? 207 : 45,
   fallocate: arm ? 47 : 285,
 } as const
 

@@ -1,4 +1,11 @@
 // devfuse/fs: filesystems by path. A relaxed subset of node:fs/promises is a filesystem.
+export { fsFilesystem } from './filesystem.js'
+export type { FsFilesystem } from './filesystem.js'
+export { mountFs } from './mount-fs.js'
+export { recognise } from './recognise.js'
+export type { Recognised } from './recognise.js'
+export type { ShapeOptions } from './shapes/shape.js'
+export type { FsOptions, PathOptions } from './options.js'
 export type {
   Awaitable,
   Caller,

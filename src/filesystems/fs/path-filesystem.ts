@@ -107,6 +107,11 @@ export interface StatsFsLike {
  * the end gives 0 bytes.
  */
 export interface HandleLike {
+  /**
+   * A descriptor of this process for the same file, open until `close`: the library reads from it by itself, or has the
+   * kernel read and write it (passthrough). Never a number of your own making.
+   */
+  readonly descriptor?: number
   /** Reads into `buffer` at `offset`: the number of bytes, or node's `{ bytesRead }`. */
   read?(
     buffer: Uint8Array,
@@ -166,6 +171,13 @@ export interface PathFilesystem {
    * are opened anew after a rename.
    */
   readonly stableHandles?: boolean
+  /**
+   * The object checks permissions itself, against the user of this process, as memfs does. Modes and owners that would lock
+   * us out of a file are then kept in memory instead. Default: false.
+   */
+  readonly checksPermissions?: boolean
+  /** `lstat` answers at once and costs little, so listings may ask for the attributes of every entry. Default: false. */
+  readonly cheapStat?: boolean
 
   /** Attributes of a path, symlinks not followed; undefined or null says ENOENT. */
   lstat?(path: string, caller: Caller): Awaitable<StatsLike | undefined | null>

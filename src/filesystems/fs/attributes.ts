@@ -1,0 +1,193 @@
+// Attributes: what an object says of a file, whatever its form, as the struct that the kernel gets.
+import type { Attr } from '../../index.js'
+import type { FileType, StatsLike, Time } from './path-filesystem.js'
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './path-node.js'
+import type { PathNode } from './path-node.js'
+
+const S_IFIFO = 0o010000
+const S_IFCHR = 0o020000
+const S_IFBLK = 0o060000
+const S_IFSOCK = 0o140000
+const BLOCK = 512
+
+const TYPES: Record<FileType, number> = {
+  file: S_IFREG,
+  directory: S_IFDIR,
+  symlink: S_IFLNK,
+  fifo: S_IFIFO,
+  socket: S_IFSOCK,
+  block: S_IFBLK,
+  character: S_IFCHR,
+}
+
+const NAMES = new Map(Object.entries(TYPES).map(([name, type]) => [type, name]))
+
+const PREDICATES = [
+  ['isDirectory', S_IFDIR],
+  ['isFile', S_IFREG],
+  ['isSymbolicLink', S_IFLNK],
+  ['isFIFO', S_IFIFO],
+  ['isSocket', S_IFSOCK],
+  ['isBlockDevice', S_IFBLK],
+  ['isCharacterDevice', S_IFCHR],
+] as const
+
+/** What stands in for attributes that an object does not tell. */
+export interface Defaults {
+  uid: number
+  gid: number
+  /** Permission bits. */
+  fileMode: number
+  directoryMode: number
+  /** Seconds since 1970. */
+  time: number
+}
+
+/** S_IFMT bits of whatever tells a type, 0 where nothing does. */
+export function typeOf(stats: Pick<StatsLike, 'mode' | 'type' | (typeof PREDICATES)[number][0]>): number {
+  if (stats.mode !== undefined) {
+    const type = Number(stats.mode) & S_IFMT
+    if (type !== 0) return type
+  }
+  if (typeof stats.type === 'string' && stats.type in TYPES) return TYPES[stats.type]
+  for (const [name, type] of PREDICATES) {
+    const is = stats[name]
+    if (typeof is === 'function' ? is.call(stats) : is === true) return type
+  }
+  return 0
+}
+
+const FIELDS = [
+  'mode',
+  'type',
+  'blksize',
+  'dev',
+  'ino',
+  'nlink',
+  'uid',
+  'gid',
+  'rdev',
+  'atime',
+  'mtime',
+  'ctime',
+  'atimeMs',
+  'mtimeMs',
+  'ctimeMs',
+  'atimeNs',
+  'mtimeNs',
+  'ctimeNs',
+] as const
+
+/** A plain copy of all but the size, which getters of classes do not outlive. */
+export function copyOf(stats: StatsLike): StatsLike {
+  const copy: Record<string, unknown> = { type: NAMES.get(typeOf(stats)) }
+  for (const field of FIELDS) if (stats[field] !== undefined) copy[field] = stats[field]
+  return copy
+}
+
+/** Type and permission bits. */
+export function modeOf(stats: StatsLike, defaults: Defaults): number {
+  const { mode } = stats
+  if (typeof mode === 'number' && (mode & S_IFMT) !== 0) return mode
+  const type = typeOf(stats) || S_IFREG
+  if (mode !== undefined) return type | (Number(mode) & 0o7777)
+  if (type === S_IFDIR) return type | defaults.directoryMode
+  return type | (type === S_IFLNK ? 0o777 : defaults.fileMode)
+}
+
+/** Milliseconds of a field, undefined where it is not told. Milliseconds as a number are what costs least to ask for. */
+function milliseconds(ms: number | bigint | undefined, time: Time | undefined): number | undefined {
+  if (ms !== undefined) return Number(ms)
+  if (time === undefined || time === null) return undefined
+  const value = typeof time === 'object' ? time.getTime() : Number(time)
+  return Number.isFinite(value) ? value : undefined
+}
+
+/** The attributes of `node` as `stats` and what is remembered tell them. */
+export function attrOf(node: PathNode, stats: StatsLike, defaults: Defaults): Attr {
+  const mode = modeOf(stats, defaults)
+  node.sizeUnknown = stats.size === undefined && (mode & S_IFMT) === S_IFREG
+  const size = stats.size === undefined ? node.sizeRead : Number(stats.size)
+  const attr: Attr = {
+    ino: node.ino,
+    size,
+    blocks: stats.blocks === undefined ? Math.ceil(size / BLOCK) : Number(stats.blocks),
+    atime: 0,
+    mtime: 0,
+    ctime: 0,
+    atimensec: 0,
+    mtimensec: 0,
+    ctimensec: 0,
+    mode,
+    nlink: stats.nlink === undefined ? 1 : Number(stats.nlink),
+    uid: stats.uid === undefined ? defaults.uid : Number(stats.uid),
+    gid: stats.gid === undefined ? defaults.gid : Number(stats.gid),
+    rdev: stats.rdev === undefined ? 0 : Number(stats.rdev) >>> 0,
+    blksize: 0,
+    flags: 0,
+  }
+  const mtime = milliseconds(stats.mtimeMs, stats.mtime)
+  const fallback = mtime ?? defaults.time * 1000
+  if (stats.mtimeNs === undefined) setMtime(attr, fallback)
+  else [attr.mtime, attr.mtimensec] = split(stats.mtimeNs)
+  if (stats.atimeNs === undefined) setAtime(attr, milliseconds(stats.atimeMs, stats.atime) ?? fallback)
+  else [attr.atime, attr.atimensec] = split(stats.atimeNs)
+  if (stats.ctimeNs === undefined) setCtime(attr, milliseconds(stats.ctimeMs, stats.ctime) ?? fallback)
+  else [attr.ctime, attr.ctimensec] = split(stats.ctimeNs)
+  if (node.remembered !== undefined) overlay(attr, node.remembered, mtime)
+  node.mode = attr.mode
+  node.gid = attr.gid
+  node.attr = attr
+  return attr
+}
+
+/** Lays what is remembered over what the object told. */
+function overlay(
+  attr: Attr,
+  remembered: NonNullable<PathNode['remembered']>,
+  told: number | undefined,
+): void {
+  const { mode, uid, gid, atime, mtime, ctime, mtimeThen } = remembered
+  if (mode !== undefined) attr.mode = (attr.mode & S_IFMT) | mode
+  if (uid !== undefined) attr.uid = uid
+  if (gid !== undefined) attr.gid = gid
+  if (atime !== undefined) setAtime(attr, atime * 1000)
+  if (mtime !== undefined && told === mtimeThen) setMtime(attr, mtime * 1000)
+  if (ctime !== undefined) setCtime(attr, ctime * 1000)
+}
+
+/** The `mtime` that an object tells, to be compared later. */
+export function mtimeTold(stats: StatsLike): number | undefined {
+  return milliseconds(stats.mtimeMs, stats.mtime)
+}
+
+/** Sets the size, and the blocks that it takes. */
+export function setSize(attr: Attr, size: number): void {
+  attr.size = size
+  attr.blocks = Math.ceil(size / BLOCK)
+}
+
+// Milliseconds with fractions are a double: what is left below a microsecond is noise.
+function nanoseconds(ms: number, seconds: number): number {
+  return Math.max(0, Math.min(999_999_000, Math.round((ms - seconds * 1000) * 1000) * 1000))
+}
+
+export function setMtime(attr: Attr, ms: number): void {
+  attr.mtime = Math.floor(ms / 1000)
+  attr.mtimensec = nanoseconds(ms, attr.mtime)
+}
+
+function setAtime(attr: Attr, ms: number): void {
+  attr.atime = Math.floor(ms / 1000)
+  attr.atimensec = nanoseconds(ms, attr.atime)
+}
+
+function setCtime(attr: Attr, ms: number): void {
+  attr.ctime = Math.floor(ms / 1000)
+  attr.ctimensec = nanoseconds(ms, attr.ctime)
+}
+
+function split(ns: bigint): [number, number] {
+  const seconds = ns >= 0n ? ns / 1_000_000_000n : -((-ns + 999_999_999n) / 1_000_000_000n)
+  return [Number(seconds), Number(ns - seconds * 1_000_000_000n)]
+}

@@ -1,0 +1,228 @@
+// Content in memory, for objects that give and take files whole: shared by all who have the file open, filled from bytes or
+// a stream, written back as one.
+import type { Awaitable, Caller, Chunk, ContentLike } from './path-filesystem.js'
+import { isPromise, run, then, wait } from './awaitable.js'
+import type { Steps } from './awaitable.js'
+import type { PathNode } from './path-node.js'
+import type { Tree } from './tree.js'
+
+const EMPTY = Buffer.alloc(0)
+/** Capacity grows to the next multiple of this, or by half. */
+const STEP = 64 * 1024
+
+type Chunks = Iterator<Chunk> | AsyncIterator<Chunk>
+
+export class Content {
+  /** How many have it open. */
+  users = 0
+  /** Bytes that are here; all of them once `loaded`. */
+  size = 0
+  loaded = false
+  /** Changed, and not written back. */
+  dirty = false
+  /** Last change, milliseconds since 1970. */
+  mtime = 0
+  readonly #tree: Tree
+  readonly #node: PathNode
+  #bytes: Buffer = EMPTY
+  /** Bytes that the object gave are its own: they are copied before they are changed. */
+  #owned = true
+  #source: Chunks | undefined
+  #version = 0
+  /** What has to end before the next load or write-back may begin. */
+  #busy: Promise<unknown> | undefined
+
+  constructor(tree: Tree, node: PathNode) {
+    this.#tree = tree
+    this.#node = node
+  }
+
+  /** Asks the object for the content; a stream is read when needed. What is being written stays. */
+  open(caller: Caller): Awaitable<void> {
+    if (this.#busy !== undefined) return this.#busy.then(() => this.open(caller))
+    if (this.dirty) return undefined
+    const path = this.#node.path
+    const { fs } = this.#tree
+    const given =
+      fs.readFile !== undefined
+        ? fs.readFile(path, caller)
+        : fs.createReadStream !== undefined
+          ? fs.createReadStream(path, { start: 0 }, caller)
+          : EMPTY
+    if (!isPromise(given)) return this.#take(given)
+    return this.#exclusive(Promise.resolve(given).then((content) => this.#take(content)))
+  }
+
+  /** It is empty from now on, whatever the object has. */
+  clear(): void {
+    this.#stopSource()
+    this.#bytes = EMPTY
+    this.size = 0
+    this.loaded = true
+    this.#changed()
+  }
+
+  /** A new file: empty, as the object has it. */
+  fresh(): void {
+    this.loaded = true
+  }
+
+  /** Makes sure that the bytes up to `end` are here, where there are so many. */
+  need(end: number): Awaitable<void> {
+    if (this.loaded || this.size >= end) return undefined
+    // Readers wait for each other: a stream goes one way only.
+    if (this.#busy !== undefined) return this.#busy.then(() => this.need(end))
+    const pulled = run(this.#pull(end))
+    return isPromise(pulled) ? this.#exclusive(pulled) : undefined
+  }
+
+  /** The bytes from `offset` on, as far as they are here; a copy where they may change before they are used. */
+  read(offset: number, size: number): Uint8Array {
+    const part = this.#bytes.subarray(Math.min(offset, this.size), Math.min(offset + size, this.size))
+    return this.#owned ? Buffer.from(part) : part
+  }
+
+  /** `offset` -1 appends. */
+  write(data: Uint8Array, offset: number): void {
+    const at = offset < 0 ? this.size : offset
+    const end = at + data.byteLength
+    this.#reserve(Math.max(end, this.size))
+    if (at > this.size) this.#bytes.fill(0, this.size, at)
+    this.#bytes.set(data, at)
+    if (end > this.size) this.size = end
+    this.#changed()
+  }
+
+  truncate(size: number): void {
+    if (size === this.size) return
+    this.#reserve(size)
+    if (size > this.size) this.#bytes.fill(0, this.size, size)
+    this.size = size
+    this.#changed()
+  }
+
+  /** Gives the content back to the object; a file without a name has nowhere to go. */
+  save(caller: Caller): Awaitable<void> {
+    if (this.#busy !== undefined) return this.#busy.then(() => this.save(caller))
+    if (!this.dirty) return undefined
+    if (this.#node.gone && this.#node.hiddenPath === undefined) return undefined
+    const version = this.#version
+    // The object may keep what it is given.
+    const bytes = Buffer.from(this.#bytes.subarray(0, this.size))
+    const written = this.#tree.fs.writeFile?.(this.#node.path, bytes, {}, caller)
+    const saved = (): void => {
+      if (this.#version === version) this.dirty = false
+    }
+    return isPromise(written) ? this.#exclusive(Promise.resolve(written).then(saved)) : saved()
+  }
+
+  /** Runs `step` while nothing is read or written back: the file gets another path meanwhile. */
+  during<Result>(step: () => Awaitable<Result>): Awaitable<Result> {
+    if (this.#busy !== undefined) return this.#busy.then(() => this.during(step))
+    const result = step()
+    return isPromise(result) ? this.#exclusive(Promise.resolve(result)) : result
+  }
+
+  /** Nobody has it open any more. */
+  close(): void {
+    this.#stopSource()
+    this.#bytes = EMPTY
+  }
+
+  #exclusive<Result>(work: Promise<Result>): Promise<Result> {
+    const busy = work.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#busy = busy
+    void busy.then(() => {
+      if (this.#busy === busy) this.#busy = undefined
+    })
+    return work
+  }
+
+  #take(content: ContentLike): void {
+    this.#stopSource()
+    const bytes = bytesOf(content)
+    if (bytes !== undefined) {
+      this.#bytes = bytes
+      this.#owned = false
+      this.size = bytes.byteLength
+      this.#complete()
+      return
+    }
+    this.#bytes = EMPTY
+    this.#owned = true
+    this.size = 0
+    this.loaded = false
+    const chunks = content as Iterable<Chunk> | AsyncIterable<Chunk>
+    this.#source = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
+  }
+
+  *#pull(end: number): Steps<void> {
+    while (this.size < end && this.#source !== undefined) {
+      const { done, value } = yield* wait<IteratorResult<Chunk>>(this.#source.next())
+      if (done) {
+        this.#source = undefined
+        break
+      }
+      const chunk = bytesOf(value) ?? Buffer.from(String(value))
+      this.#reserve(this.size + chunk.byteLength)
+      this.#bytes.set(chunk, this.size)
+      this.size += chunk.byteLength
+    }
+    if (this.#source === undefined) this.#complete()
+  }
+
+  #complete(): void {
+    this.loaded = true
+    this.#node.sizeRead = this.size
+  }
+
+  #reserve(capacity: number): void {
+    if (this.#owned && capacity <= this.#bytes.byteLength) return
+    const room = Math.max(capacity, Math.min(capacity + STEP, Math.ceil(this.size * 1.5)))
+    const grown = Buffer.allocUnsafe(Math.ceil(room / STEP) * STEP)
+    grown.set(this.#bytes.subarray(0, this.size))
+    this.#bytes = grown
+    this.#owned = true
+  }
+
+  #changed(): void {
+    this.#version++
+    this.dirty = true
+    this.mtime = Date.now()
+    this.#node.sizeRead = this.size
+  }
+
+  #stopSource(): void {
+    const source = this.#source
+    this.#source = undefined
+    if (source?.return === undefined) return
+    // The stream may be in the middle of a read, whose failure is of no interest any more.
+    void then(source.return(), () => undefined)
+  }
+}
+
+/** Content as bytes, undefined for a stream of chunks. */
+export function bytesOf(content: ContentLike | undefined | null): Buffer | undefined {
+  if (content === undefined || content === null) return EMPTY
+  if (typeof content === 'string') return Buffer.from(content)
+  if (content instanceof ArrayBuffer) return Buffer.from(content)
+  if (ArrayBuffer.isView(content)) return Buffer.from(content.buffer, content.byteOffset, content.byteLength)
+  return undefined
+}
+
+/** Reads content to its end. */
+export function* readAll(content: ContentLike): Steps<Buffer> {
+  const whole = bytesOf(content)
+  if (whole !== undefined) return whole
+  const chunks = content as Iterable<Chunk> | AsyncIterable<Chunk>
+  const source = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
+  const parts: Buffer[] = []
+  for (;;) {
+    const { done, value } = yield* wait<IteratorResult<Chunk>>(source.next())
+    if (done) return Buffer.concat(parts)
+    parts.push(bytesOf(value) ?? EMPTY)
+  }
+}

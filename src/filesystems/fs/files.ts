@@ -1,0 +1,314 @@
+// Open files: OPEN, CREATE, READ, WRITE, FLUSH, FSYNC and RELEASE, through the object's handles or through content in memory.
+import {
+  EBADF,
+  EISDIR,
+  EOPNOTSUPP,
+  EROFS,
+  ESTALE,
+  FOPEN_DIRECT_IO,
+  FOPEN_KEEP_CACHE,
+  FOPEN_NOFLUSH,
+} from '../../index.js'
+import type { CreateReply, Errno, FdData, Filesystem, OpenReply } from '../../index.js'
+import { HandleTable } from '../../inodes/index.js'
+import { isPromise, run, then, wait } from './awaitable.js'
+import type { Steps } from './awaitable.js'
+import { Content } from './content.js'
+import type { Creation } from './creation.js'
+import type { Removal } from './removal.js'
+import {
+  O_ACCMODE,
+  O_APPEND,
+  O_CREAT,
+  O_EXCL,
+  O_RDONLY,
+  O_TRUNC,
+  OpenFile,
+  flagsForObject,
+} from './open-file.js'
+import type { Awaitable, Caller, HandleLike } from './path-filesystem.js'
+import { S_IFREG } from './path-node.js'
+import type { PathNode } from './path-node.js'
+import { Slab } from './slab.js'
+import { StreamReader } from './stream-reader.js'
+import type { Tree } from './tree.js'
+
+type Handlers = Required<
+  Pick<Filesystem, 'open' | 'create' | 'read' | 'write' | 'flush' | 'fsync' | 'release'>
+>
+
+export class Files {
+  readonly table = new HandleTable<OpenFile>()
+  readonly #tree: Tree
+  readonly #creation: Creation
+  readonly #removal: Removal
+  readonly #slab = new Slab()
+
+  constructor(tree: Tree, creation: Creation, removal: Removal) {
+    this.#tree = tree
+    this.#creation = creation
+    this.#removal = removal
+  }
+
+  get handlers(): Handlers {
+    return {
+      open: (request) => {
+        const node = this.#tree.inodes.get(request.nodeid)
+        if (node === undefined) return ESTALE
+        if (node.isDirectory) return EISDIR
+        if (this.#tree.options.readOnly && writes(request.flags)) return EROFS
+        return this.#open(node, request.flags, request) as OpenReply | Promise<OpenReply | Errno>
+      },
+      create: (request) => {
+        const parent = this.#tree.inodes.get(request.nodeid)
+        if (parent === undefined) return ESTALE
+        if (this.#tree.options.readOnly) return EROFS
+        return run(this.#create(parent, request.name, request.flags, request.mode, request))
+      },
+      read: (request) => {
+        const file = this.table.get(request.fh)
+        if (file === undefined) return EBADF
+        return this.#read(file, request.offset, request.size, request) as Uint8Array | Promise<Uint8Array>
+      },
+      write: (request) => {
+        const file = this.table.get(request.fh)
+        if (file === undefined) return EBADF
+        return this.#write(file, request.data, request.offset, request.flags, request) as
+          | number
+          | Promise<number>
+      },
+      flush: (request) => {
+        const file = this.table.get(request.fh)
+        if (file === undefined) return EBADF
+        if (file.handle?.flush !== undefined) return file.handle.flush() as undefined
+        return file.writable ? (file.node.content?.save(request) as undefined) : undefined
+      },
+      fsync: (request) => {
+        const file = this.table.get(request.fh)
+        if (file === undefined) return EBADF
+        const { handle } = file
+        if (handle !== undefined)
+          return (request.fdatasync && handle.datasync ? handle.datasync() : handle.sync?.()) as undefined
+        return file.node.content?.save(request) as undefined
+      },
+      release: (request) => {
+        const file = this.table.remove(request.fh)
+        if (file === undefined) return undefined
+        return run(this.#release(file, request)) as undefined
+      },
+    }
+  }
+
+  /** Ends what is still open: the mount is over. */
+  async clear(caller: Caller): Promise<void> {
+    for (const file of this.table) await run(this.#release(file, caller))
+  }
+
+  #open(node: PathNode, flags: number, caller: Caller): Awaitable<OpenReply> {
+    const { fs } = this.#tree
+    if (fs.open === undefined || (node.content !== undefined && node.gone))
+      return run(this.#openContent(node, flags, caller))
+    const handle = fs.open(node.path, flagsForObject(flags), 0, caller)
+    return isPromise(handle)
+      ? handle.then((opened) => this.#opened(node, flags, opened))
+      : this.#opened(node, flags, handle)
+  }
+
+  #opened(node: PathNode, flags: number, handle: HandleLike): OpenReply {
+    if ((flags & O_TRUNC) !== 0) this.#tree.touched(node)
+    return this.#reply(new OpenFile(node, flags, handle))
+  }
+
+  #reply(file: OpenFile): OpenReply {
+    const { node, handle } = file
+    let openFlags = 0
+    if (handle === undefined ? !file.writable : handle.flush === undefined) openFlags |= FOPEN_NOFLUSH
+    if (node.sizeUnknown) openFlags |= FOPEN_DIRECT_IO
+    else if (this.#tree.options.attrValid > 0) openFlags |= FOPEN_KEEP_CACHE
+    const fh = this.table.add(file)
+    const { descriptor } = handle ?? {}
+    return descriptor === undefined ? { fh, openFlags } : { fh, openFlags, passthrough: descriptor }
+  }
+
+  *#openContent(node: PathNode, flags: number, caller: Caller): Steps<OpenReply> {
+    const { fs } = this.#tree
+    if (writes(flags) && fs.writeFile === undefined) throw unsupported('writing files')
+    if (fs.readFile === undefined && fs.createReadStream !== undefined && !writes(flags)) {
+      const file = new OpenFile(node, flags)
+      file.reader = new StreamReader((start) => fs.createReadStream!(node.path, { start }, caller))
+      return this.#reply(file)
+    }
+    const content = this.contentOf(node)
+    content.users++
+    try {
+      if ((flags & O_TRUNC) !== 0) content.clear()
+      else if (!node.gone) yield* wait(content.open(caller))
+      if (writes(flags)) yield* wait(content.need(Infinity))
+    } catch (error) {
+      this.leaveContent(node)
+      throw error
+    }
+    return this.#reply(new OpenFile(node, flags))
+  }
+
+  /** The content of a node, shared by all who use it. */
+  contentOf(node: PathNode): Content {
+    return (node.content ??= new Content(this.#tree, node))
+  }
+
+  leaveContent(node: PathNode): void {
+    const { content } = node
+    if (content === undefined || --content.users > 0) return
+    content.close()
+    node.content = undefined
+  }
+
+  *#create(
+    parent: PathNode,
+    name: string,
+    flags: number,
+    mode: number,
+    caller: Caller,
+  ): Steps<CreateReply | Errno> {
+    const { fs } = this.#tree
+    let handle: HandleLike | undefined
+    let made = true
+    if (fs.open !== undefined) {
+      const path = parent.pathOf(name)
+      try {
+        handle = yield* wait(
+          fs.open(
+            path,
+            flagsForObject(flags | O_CREAT | O_EXCL),
+            this.#tree.modeForObject(mode, false),
+            caller,
+          ),
+        )
+      } catch (error) {
+        // Somebody else was faster; only who insists on a new file minds.
+        if ((flags & O_EXCL) !== 0 || (error as { code?: unknown } | null)?.code !== 'EEXIST') throw error
+        made = false
+        handle = yield* wait(fs.open(path, flagsForObject(flags & ~O_CREAT), 0, caller))
+      }
+    } else if (fs.writeFile === undefined) return EOPNOTSUPP
+    else made = yield* this.#creation.writeEmpty(parent, name, mode, flags, caller)
+    try {
+      const entry = yield* made
+        ? this.#creation.created(parent, name, S_IFREG | mode, caller)
+        : this.#creation.existing(parent, name, caller)
+      const node = this.#tree.inodes.get(entry.nodeid)!
+      if (handle === undefined) {
+        const content = this.contentOf(node)
+        content.users++
+        if (made) content.fresh()
+        else if ((flags & O_TRUNC) !== 0) content.clear()
+        else {
+          yield* wait(content.open(caller))
+          yield* wait(content.need(Infinity))
+        }
+      }
+      return { ...entry, ...this.#reply(new OpenFile(node, flags, handle)) }
+    } catch (error) {
+      yield* wait(handle?.close?.())
+      throw error
+    }
+  }
+
+  #read(file: OpenFile, offset: number, size: number, caller: Caller): Awaitable<Uint8Array | FdData> {
+    const { node, handle } = file
+    if (handle?.descriptor !== undefined) return { fd: handle.descriptor, offset, size }
+    if (handle?.read !== undefined) {
+      const buffer = this.#slab.take(size)
+      const count = handle.read(buffer, 0, size, offset)
+      if (!isPromise(count)) return buffer.subarray(0, this.#bytesRead(node, offset, size, count))
+      return file.track(count.then((value) => buffer.subarray(0, this.#bytesRead(node, offset, size, value))))
+    }
+    if (file.reader !== undefined)
+      return file.reader.read(offset, size).then((bytes) => {
+        if (bytes.byteLength < size) node.sizeRead = Math.max(node.sizeRead, offset + bytes.byteLength)
+        return bytes
+      })
+    const { content } = node
+    if (content !== undefined) return then(content.need(offset + size), () => content.read(offset, size))
+    if (handle !== undefined) throw unsupported('reading through a handle')
+    return then(file.reopened(this.#tree.fs, caller), () => this.#read(file, offset, size, caller))
+  }
+
+  #bytesRead(node: PathNode, offset: number, size: number, result: number | { bytesRead: number }): number {
+    const count = typeof result === 'number' ? result : result.bytesRead
+    if (node.sizeUnknown && count < size && (count > 0 || offset > 0))
+      node.sizeRead = Math.max(node.sizeRead, offset + count)
+    return count
+  }
+
+  #write(file: OpenFile, data: Uint8Array, offset: number, flags: number, caller: Caller): Awaitable<number> {
+    const { node, handle } = file
+    if (handle !== undefined) {
+      if (handle.write === undefined) throw unsupported('writing through a handle')
+      const size = data.byteLength
+      const count = handle.write(data, 0, size, offset)
+      if (!isPromise(count) && bytesWritten(count) === size) {
+        this.#wrote(file, offset + size)
+        return size
+      }
+      const all = run(this.#writeRest(file, handle, data, offset, count))
+      return isPromise(all) ? file.track(all) : all
+    }
+    if (node.content !== undefined) {
+      node.content.write(data, (flags & O_APPEND) === 0 ? offset : -1)
+      return data.byteLength
+    }
+    return then(file.reopened(this.#tree.fs, caller), () => this.#write(file, data, offset, flags, caller))
+  }
+
+  // Kernel: a short answer to a buffered write is an error to the caller.
+  *#writeRest(
+    file: OpenFile,
+    handle: HandleLike,
+    data: Uint8Array,
+    offset: number,
+    first: Awaitable<number | { bytesWritten: number }>,
+  ): Steps<number> {
+    let done = bytesWritten(yield* wait(first))
+    while (done < data.byteLength) {
+      const count = handle.write!(data, done, data.byteLength - done, offset + done)
+      const more = bytesWritten(yield* wait(count))
+      if (more <= 0) throw Object.assign(new Error('nothing more could be written'), { code: 'EIO' })
+      done += more
+    }
+    this.#wrote(file, offset + done)
+    return done
+  }
+
+  #wrote(file: OpenFile, end: number): void {
+    if (end > file.written) file.written = end
+    if (file.node.remembered !== undefined) this.#tree.touched(file.node)
+  }
+
+  *#release(file: OpenFile, caller: Caller): Steps<void> {
+    const { node } = file
+    try {
+      if (node.content !== undefined && file.handle === undefined && file.writable)
+        yield* wait(node.content.save(caller))
+      yield* wait(file.reader?.close())
+      yield* wait(file.letGo())
+    } finally {
+      file.leave()
+      if (node.content !== undefined && file.reader === undefined && file.handle === undefined)
+        this.leaveContent(node)
+      if (node.opens === undefined) yield* this.#removal.closedLast(node, caller)
+    }
+  }
+}
+
+function writes(flags: number): boolean {
+  return (flags & O_ACCMODE) !== O_RDONLY || (flags & O_TRUNC) !== 0
+}
+
+function bytesWritten(result: number | { bytesWritten: number }): number {
+  return typeof result === 'number' ? result : result.bytesWritten
+}
+
+function unsupported(what: string): Error {
+  return Object.assign(new Error(`${what} is not supported by this object`), { code: 'EOPNOTSUPP' })
+}

@@ -1,0 +1,28 @@
+// mountFs: from an object to a mount.
+import { mount } from '../../index.js'
+import type { Session } from '../../index.js'
+import { filesystemOver } from './filesystem.js'
+import { splitOptions } from './options.js'
+import type { FsOptions } from './options.js'
+import { recognise } from './recognise.js'
+
+/**
+ * Mounts an object that is a filesystem of some kind: anything with methods of `node:fs` or `node:fs/promises` or a part of
+ * them, or a {@link PathFilesystem} of your own. What it is is told by what it has.
+ *
+ * Throws an `OptionError` where the object is of no known kind or an option can't work, and what `mount` throws.
+ */
+export async function mountFs(fsLike: object, mountPoint: string, options: FsOptions = {}): Promise<Session> {
+  const { path, shape: shapeOptions, session } = splitOptions(options)
+  const { fs, shape } = recognise(fsLike, shapeOptions)
+  await fs.init?.()
+  const filesystem = filesystemOver(fs, path, true)
+  const { prefer = [], ...mountOptions } = filesystem.mountOptions
+  return mount(mountPoint, filesystem, {
+    fsName: shape.replaceAll(/[\s,]+/g, '-'),
+    subtype: 'fs',
+    ...mountOptions,
+    ...session,
+    prefer: [...prefer, ...(session.prefer ?? [])],
+  })
+}

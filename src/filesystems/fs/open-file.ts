@@ -1,0 +1,83 @@
+// One open file: the object's handle, opened anew where a rename left it behind, or the content in memory.
+import { isPromise } from './awaitable.js'
+import type { Awaitable, Caller, HandleLike, PathFilesystem } from './path-filesystem.js'
+import type { PathNode } from './path-node.js'
+import type { StreamReader } from './stream-reader.js'
+
+export const O_ACCMODE = 3
+export const O_RDONLY = 0
+export const O_WRONLY = 1
+export const O_RDWR = 2
+export const O_CREAT = 0o100
+export const O_EXCL = 0o200
+export const O_TRUNC = 0o1000
+export const O_APPEND = 0o2000
+const O_DSYNC = 0o10000
+const O_SYNC = 0o4010000
+
+/** What an object is told of the flags of open(2): the kernel and we see to the rest. */
+const PASSED_ON = O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_DSYNC | O_SYNC
+const ONCE = O_CREAT | O_EXCL | O_TRUNC
+
+export function flagsForObject(flags: number): number {
+  return flags & PASSED_ON
+}
+
+export class OpenFile {
+  readonly node: PathNode
+  readonly flags: number
+  /** End of what was written through it, for objects that tell sizes late. */
+  written = 0
+  reader: StreamReader | undefined
+  #handle: HandleLike | undefined
+  /** Calls on the handle that have not settled. */
+  readonly #pending = new Set<PromiseLike<unknown>>()
+
+  constructor(node: PathNode, flags: number, handle?: HandleLike) {
+    this.node = node
+    this.flags = flags
+    this.#handle = handle
+    ;(node.opens ??= new Set()).add(this)
+  }
+
+  get writable(): boolean {
+    return (this.flags & O_ACCMODE) !== O_RDONLY
+  }
+
+  /** The handle, undefined where it has to be opened first or there is none. */
+  get handle(): HandleLike | undefined {
+    return this.#handle
+  }
+
+  /** The handle, opened again under the file's present path where that is needed. */
+  reopened(fs: PathFilesystem, caller: Caller): Awaitable<HandleLike> {
+    if (this.#handle !== undefined) return this.#handle
+    const opened = fs.open!(this.node.path, flagsForObject(this.flags & ~ONCE), 0, caller)
+    if (!isPromise(opened)) return (this.#handle = opened)
+    return this.track(opened.then((handle) => (this.#handle ??= handle)))
+  }
+
+  /** Notes a call that a close has to wait for. */
+  track<Value>(call: PromiseLike<Value>): PromiseLike<Value> {
+    this.#pending.add(call)
+    const settled = (): void => void this.#pending.delete(call)
+    call.then(settled, settled)
+    return call
+  }
+
+  /** Closes the handle; the next use opens another one. */
+  letGo(): Awaitable<unknown> {
+    const handle = this.#handle
+    if (handle === undefined) return undefined
+    this.#handle = undefined
+    if (this.#pending.size === 0) return handle.close?.()
+    return Promise.allSettled(this.#pending).then(() => handle.close?.())
+  }
+
+  /** No more an open file of its node. */
+  leave(): void {
+    const { opens } = this.node
+    opens?.delete(this)
+    if (opens?.size === 0) this.node.opens = undefined
+  }
+}

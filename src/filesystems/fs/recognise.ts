@@ -1,0 +1,53 @@
+// Which kind of filesystem an object is, told by what it has: the first row of the table that fits.
+import { OptionError } from '../../index.js'
+import type { PathFilesystem } from './path-filesystem.js'
+import { callback } from './shapes/callback.js'
+import { mountx, promises, withPromises } from './shapes/promises.js'
+import { rooted } from './shapes/rooted.js'
+import { has } from './shapes/shape.js'
+import type { Shape, ShapeOptions, Thing } from './shapes/shape.js'
+import { sync } from './shapes/sync.js'
+
+/** An object that was written to the contract, or comes close enough. */
+const byPath: Shape = {
+  name: 'PathFilesystem',
+  needs: 'readdir with lstat or stat, or readFile, open or createReadStream beside one of them',
+  fits: (thing) =>
+    ['lstat', 'stat', 'readdir'].some((name) => has(thing, name)) &&
+    ['readdir', 'readFile', 'open', 'createReadStream'].some((name) => has(thing, name)),
+  adapt: (thing) => thing,
+}
+
+/** Rows that say more about an object come before those that say less. */
+export const shapes: readonly Shape[] = [sync, withPromises, mountx, promises, callback, byPath]
+
+/** What {@link recognise} found. */
+export interface Recognised {
+  /** Name of the kind. */
+  shape: string
+  fs: PathFilesystem
+}
+
+/**
+ * Brings an object into the shape of a filesystem by path. Throws an `OptionError` that says what is missing where it
+ * is of no known kind.
+ */
+export function recognise(fsLike: object, options: ShapeOptions = {}): Recognised {
+  const thing = fsLike as Thing
+  const shape = shapes.find((one) => one.fits(thing, options))
+  if (shape === undefined) throw new OptionError(whatIsMissing(thing))
+  const fs = shape.adapt(thing, options)
+  return { shape: shape.name, fs: rooted(fs, options.root ?? '/') }
+}
+
+function whatIsMissing(thing: Thing): string {
+  const methods = new Set<string>()
+  for (let at: object | null = thing; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at))
+    for (const name of Object.getOwnPropertyNames(at))
+      if (name !== 'constructor' && typeof thing[name] === 'function') methods.add(name)
+  const found = methods.size === 0 ? 'no methods' : [...methods].slice(0, 12).join(', ')
+  return (
+    `this object is no filesystem that can be mounted: it has ${found}. It needs ` +
+    shapes.map(({ name, needs }) => `${needs} (${name})`).join('; or ')
+  )
+}

@@ -1,0 +1,22 @@
+// What is known of the makes of filesystems that can't be told from their methods' answers.
+import type { PathFilesystem } from '../path-filesystem.js'
+import { has } from './shape.js'
+import type { Thing } from './shape.js'
+
+export type Traits = Pick<PathFilesystem, 'readOnly' | 'stableHandles' | 'checksPermissions'>
+
+export function traitsOf(thing: Thing): Traits {
+  const memfs = '__vol' in thing || has(thing, 'fromJSON', 'toJSON')
+  const vfs = 'provider' in thing || 'supportsWatch' in thing
+  return {
+    // Their handles hold the file itself; others hold a path, or nobody knows what.
+    stableHandles: memfs || vfs,
+    checksPermissions: memfs || isUnion(thing),
+    ...(thing['readonly'] === true && { readOnly: true }),
+  }
+}
+
+/** unionfs: other filesystems, one over the other. */
+export function isUnion(thing: Thing): boolean {
+  return has(thing, 'use') && Array.isArray(thing['fss'])
+}

@@ -1,0 +1,143 @@
+// All files of the filesystem: finds the inode of a request, makes new ones, counts what keeps them, and what they take.
+import { ENOSPC } from '../../protocol/index.js'
+import type { AttrReply, Entry, Errno } from '../../protocol/index.js'
+import { InodeTable } from '../../inodes/index.js'
+import { S_IFDIR } from '../../syscalls/index.js'
+import { isBefore, now } from './clock.js'
+import type { Time } from './clock.js'
+import { Directory } from './directory.js'
+import { MemoryInode } from './inode.js'
+import type { Body } from './inode.js'
+import type { ResolvedMemoryOptions } from './options.js'
+import { PagePool } from './pages.js'
+
+/** Seconds that the kernel may believe names and attributes: nobody changes them but through it. */
+export const FOREVER = 1e9
+const DAY = 86_400
+/** FS_NOATIME_FL, `chattr +A`. */
+export const FS_NOATIME_FL = 0x80
+
+export class Tree {
+  readonly options: ResolvedMemoryOptions
+  readonly pool: PagePool
+  readonly inodes: InodeTable<MemoryInode>
+  /** FUSE_WRITEBACK_CACHE was agreed: the kernel keeps size and times of regular files itself. */
+  writeback = false
+  /** FUSE_POSIX_ACL was agreed: the kernel checks access lists. */
+  lists = true
+
+  constructor(options: ResolvedMemoryOptions) {
+    this.options = options
+    this.pool = new PagePool(options.size)
+    const { uid, gid, mode } = options
+    const root = new MemoryInode(S_IFDIR | mode, uid, gid, now(), { directory: new Directory() })
+    root.nlink = 2
+    root.parent = root
+    this.inodes = new InodeTable(root)
+  }
+
+  /** The inode of a request, or undefined: answer ESTALE. */
+  inode(nodeid: number): MemoryInode | undefined {
+    return this.inodes.get(nodeid)
+  }
+
+  /** A new inode without a name, or ENOSPC. */
+  make(mode: number, uid: number, gid: number, body: Body): MemoryInode | Errno {
+    if (this.inodes.size >= this.options.inodes) return ENOSPC
+    return this.inodes.add(new MemoryInode(mode, uid, gid, now(), body))
+  }
+
+  /** The entry of an inode; one lookup counted. */
+  entry(inode: MemoryInode): Entry {
+    this.inodes.remember(inode)
+    return { nodeid: inode.nodeid, entryValid: FOREVER, attrValid: FOREVER, attr: inode.attr() }
+  }
+
+  attributes(inode: MemoryInode): AttrReply {
+    return { attrValid: FOREVER, attr: inode.attr() }
+  }
+
+  /** A name for an inode. Its first one counts as a lookup, so that it stays when the kernel forgets it. */
+  link(
+    directory: MemoryInode & { directory: Directory },
+    name: string,
+    inode: MemoryInode,
+    time: Time,
+  ): void {
+    if (inode.nlink === 0) this.inodes.remember(inode)
+    inode.nlink++
+    if (inode.isDirectory()) {
+      // One more for `.`, and one in the directory above for `..`.
+      inode.nlink++
+      inode.parent = directory
+      directory.nlink++
+    }
+    directory.directory.set(name, inode)
+    inode.ctime = time
+    directory.modified(time)
+  }
+
+  /** An inode has lost a name in a directory: the last one, and the inode goes as soon as the kernel forgets it. */
+  unlinked(directory: MemoryInode, inode: MemoryInode, time: Time): void {
+    inode.nlink--
+    if (inode.isDirectory()) {
+      inode.nlink--
+      directory.nlink--
+    }
+    inode.ctime = time
+    directory.modified(time)
+    if (inode.nlink === 0) this.forget(inode.nodeid, 1)
+  }
+
+  /** Gives lookups back; an inode without any is gone. */
+  forget(nodeid: number, nlookup: number): void {
+    const gone = this.inodes.forget(nodeid, nlookup)
+    if (gone === undefined) return
+    gone.content?.truncate(0)
+    for (const name of gone.xattrs?.keys() ?? []) this.setXattr(gone, name, undefined)
+  }
+
+  /** Another mount begins: the kernel holds nothing yet. */
+  reset(): void {
+    for (const inode of this.inodes) {
+      const kernel = inode.lookups - (inode.nlink > 0 ? 1 : 0)
+      if (kernel > 0) this.forget(inode.nodeid, kernel)
+    }
+  }
+
+  /** Sets an extended attribute, or removes it (undefined): 0 or ENOSPC. */
+  setXattr(inode: MemoryInode, name: string, value: Buffer | undefined): 0 | Errno {
+    const old = inode.xattrs?.get(name)
+    const grows = costOf(name, value) - costOf(name, old)
+    if (!this.pool.charge(grows)) return ENOSPC
+    inode.xattrs ??= new Map()
+    if (value === undefined) inode.xattrs.delete(name)
+    else inode.xattrs.set(name, value)
+    if (inode.xattrs.size === 0) inode.xattrs = undefined
+    return 0
+  }
+
+  /**
+   * Whether reading has to move the access time, as on a mount with relatime: it is not newer than the last change, or a day old.
+   * While it has, the kernel may not answer reads from its cache.
+   */
+  wantsAtime(inode: MemoryInode): boolean {
+    const { atime } = this.options
+    if (atime === 'never' || (inode.flags & FS_NOATIME_FL) !== 0) return false
+    if (atime === 'always') return true
+    return (
+      isBefore(inode.atime, inode.mtime) ||
+      isBefore(inode.atime, inode.ctime) ||
+      now().sec - inode.atime.sec >= DAY
+    )
+  }
+
+  /** A file was read. */
+  accessed(inode: MemoryInode): void {
+    if (this.wantsAtime(inode)) inode.atime = now()
+  }
+}
+
+function costOf(name: string, value: Buffer | undefined): number {
+  return value === undefined ? 0 : name.length + value.byteLength
+}

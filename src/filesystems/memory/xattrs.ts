@@ -1,0 +1,103 @@
+// Extended attributes, and through them access lists: setting a list sets the mode.
+import {
+  E2BIG,
+  EEXIST,
+  ENODATA,
+  ENOSPC,
+  EOPNOTSUPP,
+  ERANGE,
+  ESTALE,
+  FUSE_SETXATTR_ACL_KILL_SGID,
+} from '../../protocol/index.js'
+import type {
+  Errno,
+  Filesystem,
+  GetxattrRequest,
+  ListxattrRequest,
+  RemovexattrRequest,
+  SetxattrRequest,
+} from '../../protocol/index.js'
+import { S_ISGID, XATTR_CREATE, XATTR_REPLACE } from '../../syscalls/index.js'
+import { ACL_ACCESS, ACL_DEFAULT, isMinimal, modeOf } from './acl.js'
+import { now } from './clock.js'
+import type { MemoryInode } from './inode.js'
+import type { Tree } from './tree.js'
+
+/** Kernel: XATTR_SIZE_MAX and XATTR_LIST_MAX; a longer list of names could be read by nobody. */
+const VALUE_MAX = 65_536
+const LIST_MAX = 65_536
+const PERMISSION_BITS = 0o777
+const NAMESPACES = ['user.', 'trusted.', 'security.']
+/** Kernel: with FUSE_ALLOW_IDMAP only requests that create something say who calls. */
+const FUSE_INVALID_UIDGID = 0xffff_ffff
+
+export function xattrs(tree: Tree) {
+  const isSupported = (name: string): boolean =>
+    NAMESPACES.some((space) => name.startsWith(space) && name.length > space.length) ||
+    ((name === ACL_ACCESS || name === ACL_DEFAULT) && tree.lists)
+
+  const exists = (inode: MemoryInode, name: string): boolean => inode.xattrs?.has(name) === true
+
+  /** The access list becomes the mode; what the mode can't say is kept. */
+  const setAccessList = (inode: MemoryInode, list: Buffer, killSgid: boolean): number => {
+    const result = tree.setXattr(inode, ACL_ACCESS, isMinimal(list) ? undefined : list)
+    if (result < 0) return result
+    inode.mode = (inode.mode & ~PERMISSION_BITS) | modeOf(list)
+    if (killSgid) inode.mode &= ~S_ISGID
+    return 0
+  }
+
+  return {
+    getxattr({ nodeid, name, size }: GetxattrRequest): Uint8Array | number {
+      const inode = tree.inode(nodeid)
+      if (inode === undefined) return ESTALE
+      if (!isSupported(name)) return EOPNOTSUPP
+      const value = inode.xattrs?.get(name)
+      if (value === undefined) return ENODATA
+      if (size === 0) return value.byteLength
+      return value.byteLength > size ? ERANGE : value
+    },
+
+    listxattr({ nodeid, uid }: ListxattrRequest): readonly string[] | Errno {
+      const inode = tree.inode(nodeid)
+      if (inode === undefined) return ESTALE
+      const names = [...(inode.xattrs?.keys() ?? [])]
+      // As natively: who could not read them does not see them.
+      const privileged = uid === 0 || uid === FUSE_INVALID_UIDGID
+      return privileged ? names : names.filter((name) => !name.startsWith('trusted.'))
+    },
+
+    setxattr(request: SetxattrRequest): void | Errno {
+      const { nodeid, name, flags, setxattrFlags } = request
+      const inode = tree.inode(nodeid)
+      if (inode === undefined) return ESTALE
+      if (!isSupported(name)) return EOPNOTSUPP
+      if (request.value.byteLength > VALUE_MAX) return E2BIG
+      if ((flags & XATTR_CREATE) !== 0 && exists(inode, name)) return EEXIST
+      if ((flags & XATTR_REPLACE) !== 0 && !exists(inode, name)) return ENODATA
+      if (!exists(inode, name) && lengthOfList(inode) + name.length + 1 > LIST_MAX) return ENOSPC
+      const value = Buffer.from(request.value)
+      const result =
+        name === ACL_ACCESS
+          ? setAccessList(inode, value, (setxattrFlags & FUSE_SETXATTR_ACL_KILL_SGID) !== 0)
+          : tree.setXattr(inode, name, value)
+      if (result < 0) return result as Errno
+      inode.ctime = now()
+    },
+
+    removexattr({ nodeid, name }: RemovexattrRequest): void | Errno {
+      const inode = tree.inode(nodeid)
+      if (inode === undefined) return ESTALE
+      if (!isSupported(name)) return EOPNOTSUPP
+      if (!exists(inode, name)) return ENODATA
+      tree.setXattr(inode, name, undefined)
+      inode.ctime = now()
+    },
+  } satisfies Filesystem
+}
+
+function lengthOfList(inode: MemoryInode): number {
+  let length = 0
+  for (const name of inode.xattrs?.keys() ?? []) length += name.length + 1
+  return length
+}

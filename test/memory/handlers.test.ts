@@ -1,0 +1,148 @@
+// The handlers of the memory filesystem, asked by a fake kernel: what a mount shows only now and then.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOSPC, ENOTEMPTY, ESTALE, OptionError } from 'devfuse'
+import { memoryFilesystem } from 'devfuse/memory'
+import type { MemoryOptions } from 'devfuse/memory'
+import { serve } from '../support/fake-session.js'
+
+const BLOCK = 4096
+const KEEP_CACHE = 2
+const S_IFCHR = 0o020000
+const FATTR_MODE = 1
+const KILL_SUIDGID = 1 << 2
+
+async function bed(options: MemoryOptions = {}) {
+  const filesystem = memoryFilesystem(options)
+  const { kernel } = await serve(filesystem, filesystem.mountOptions)
+  const ask = kernel.request.bind(kernel)
+  const forget = kernel.tell.bind(kernel, 'forget')
+  const make = async (name: string, mode = 0o644, nodeid = 1) =>
+    (await ask('create', { nodeid, name, flags: 2, mode, umask: 0, openFlags: 0 }))['nodeid'] as number
+  const mkdir = async (name: string, nodeid = 1) =>
+    (await ask('mkdir', { nodeid, name, mode: 0o755, umask: 0 }))['nodeid'] as number
+  return { filesystem, ask, forget, make, mkdir }
+}
+
+describe('the memory filesystem', () => {
+  it('finds an inode under its number after the kernel forgot it, while it has a name', async () => {
+    const { ask, forget, make, filesystem } = await bed()
+    const nodeid = await make('file')
+    forget({ nodeid, nlookup: 1 })
+    assert.equal((await ask('getattr', { nodeid })).error, 0)
+    assert.equal((await ask('lookup', { nodeid: 1, name: 'file' }))['nodeid'], nodeid)
+    assert.equal((await ask('unlink', { nodeid: 1, name: 'file' })).error, 0)
+    assert.equal((await ask('getattr', { nodeid })).error, 0)
+    forget({ nodeid, nlookup: 1 })
+    assert.equal((await ask('getattr', { nodeid })).error, ESTALE)
+    assert.deepEqual(filesystem.used, { bytes: 0, inodes: 1 })
+  })
+
+  it('can be mounted again, and lets go of what only the last mount held', async () => {
+    const { ask, make, filesystem } = await bed()
+    const gone = await make('gone')
+    await ask('write', { nodeid: gone, fh: 0, offset: 0, data: Buffer.from('x'), writeFlags: 0, flags: 2 })
+    await ask('unlink', { nodeid: 1, name: 'gone' })
+    const kept = await make('kept')
+    assert.equal(filesystem.used.bytes, BLOCK)
+    const again = await serve(filesystem, filesystem.mountOptions)
+    assert.deepEqual(filesystem.used, { bytes: 0, inodes: 2 })
+    assert.equal((await again.kernel.request('lookup', { nodeid: 1, name: 'kept' }))['nodeid'], kept)
+  })
+
+  it('says ENOSPC for one inode too many, and has room again after a removal', async () => {
+    const { ask, forget, make } = await bed({ inodes: 2 })
+    const nodeid = await make('one')
+    assert.equal((await ask('mkdir', { nodeid: 1, name: 'two', mode: 0o755, umask: 0 })).error, ENOSPC)
+    assert.equal((await ask('statfs', {}))['ffree'], 0)
+    await ask('unlink', { nodeid: 1, name: 'one' })
+    forget({ nodeid, nlookup: 1 })
+    assert.equal((await ask('mkdir', { nodeid: 1, name: 'two', mode: 0o755, umask: 0 })).error, 0)
+  })
+
+  it('counts extended attributes against the size', async () => {
+    const { ask, make, filesystem } = await bed({ size: 2 * BLOCK })
+    const nodeid = await make('file')
+    const set = async (name: string, bytes: number) =>
+      (await ask('setxattr', { nodeid, name, value: Buffer.alloc(bytes), flags: 0, setxattrFlags: 0 })).error
+    assert.equal(await set('user.a', BLOCK), 0)
+    assert.equal(await set('user.b', BLOCK), ENOSPC)
+    assert.equal(await set('user.a', 10), 0)
+    assert.equal(filesystem.used.bytes, 16)
+    assert.equal((await ask('removexattr', { nodeid, name: 'user.a' })).error, 0)
+    assert.equal(filesystem.used.bytes, 0)
+  })
+
+  it('keeps the kernel from answering reads from its cache while the access time has to move', async () => {
+    const { ask, make } = await bed()
+    const nodeid = await make('file')
+    await ask('write', { nodeid, fh: 0, offset: 0, data: Buffer.from('x'), writeFlags: 0, flags: 2 })
+    const keeps = async () =>
+      ((await ask('open', { nodeid, flags: 0, openFlags: 0 }))['openFlags'] as number) & KEEP_CACHE
+    assert.equal(await keeps(), 0)
+    await ask('read', { nodeid, fh: 0, offset: 0, size: 10, readFlags: 0, lockOwner: 0, flags: 0 })
+    assert.equal(await keeps(), KEEP_CACHE)
+    const { atime, mtime } = (await ask('getattr', { nodeid }))['attr'] as { atime: number; mtime: number }
+    assert.ok(atime >= mtime)
+  })
+
+  it('clears set-id bits where the kernel says so', async () => {
+    const { ask, make } = await bed()
+    const modeOf = async (nodeid: number) =>
+      ((await ask('getattr', { nodeid }))['attr'] as { mode: number }).mode & 0o7777
+    const write = { fh: 0, offset: 0, data: Buffer.from('x'), flags: 1 }
+    const plain = await make('plain', 0o6755)
+    await ask('write', { ...write, nodeid: plain, writeFlags: 0 })
+    assert.equal(await modeOf(plain), 0o6755)
+    await ask('write', { ...write, nodeid: plain, writeFlags: KILL_SUIDGID })
+    assert.equal(await modeOf(plain), 0o755)
+    // setgid without execution for the group stays with a write, and goes when the kernel asks for nothing else.
+    await ask('setattr', { nodeid: plain, valid: FATTR_MODE, mode: 0o2644 })
+    await ask('write', { ...write, nodeid: plain, writeFlags: KILL_SUIDGID })
+    assert.equal(await modeOf(plain), 0o2644)
+    await ask('setattr', { nodeid: plain, valid: 0 })
+    assert.equal(await modeOf(plain), 0o644)
+  })
+
+  it('refuses by itself what the kernel would refuse before', async () => {
+    const { ask, make, mkdir } = await bed()
+    await make('file')
+    const dir = await mkdir('dir')
+    const inner = await mkdir('inner', dir)
+    const create = { nodeid: 1, flags: 2, mode: 0o644, umask: 0, openFlags: 0 }
+    assert.equal((await ask('create', { ...create, name: 'file' })).error, EEXIST)
+    assert.equal((await ask('create', { ...create, name: 'x'.repeat(256) })).error, ENAMETOOLONG)
+    assert.equal((await ask('create', { ...create, name: 'a/b' })).error, EINVAL)
+    assert.equal((await ask('rmdir', { nodeid: 1, name: 'dir' })).error, ENOTEMPTY)
+    const into = { nodeid: 1, name: 'dir', newdir: inner, newname: 'loop', flags: 0 }
+    assert.equal((await ask('rename', into)).error, EINVAL)
+    await ask('rmdir', { nodeid: dir, name: 'inner' })
+    assert.equal((await ask('create', { ...create, nodeid: inner, name: 'late' })).error, ENOENT)
+  })
+
+  it('leaves a whiteout that belongs to the caller', async () => {
+    const { ask, make } = await bed()
+    await make('file')
+    const rename = { nodeid: 1, name: 'file', newdir: 1, newname: 'moved', flags: 4, padding: 0 }
+    assert.equal((await ask('rename2', rename)).error, 0)
+    const { attr } = (await ask('lookup', { nodeid: 1, name: 'file' })) as unknown as {
+      attr: { mode: number; rdev: number }
+    }
+    assert.deepEqual([attr.mode, attr.rdev], [S_IFCHR, 0])
+  })
+
+  it('names a wrong option and its fix', () => {
+    for (const [options, message] of [
+      [{ size: '1G' }, /`size` must be an integer from 4096 .*"1G"/],
+      [{ inodes: 0 }, /`inodes` must be an integer from 1/],
+      [{ sise: 1 }, /unknown option `sise` of a memory filesystem; the options are .*size/],
+      [{ encoding: 'utf8' }, /`encoding`: .*leave it out/],
+      [{ passthrough: 'on' }, /`passthrough`: no real files .*leave it out/],
+    ] as [MemoryOptions, RegExp][]) {
+      assert.throws(
+        () => memoryFilesystem(options),
+        (error) => error instanceof OptionError && message.test(error.message),
+      )
+    }
+  })
+})
