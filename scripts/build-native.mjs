@@ -1,29 +1,30 @@
 // Builds the addon (native/*.c) with the system's C compiler, in seconds and without node-gyp.
 //   node scripts/build-native.mjs              build/native/devfuse.node
 //   node scripts/build-native.mjs --sanitize   build/native-sanitize/devfuse.node, with ASan and UBSan
-//   --force builds even when nothing changed; CC and CFLAGS are heard.
+//   node scripts/build-native.mjs --prebuild   prebuilds/linux-x64.node and -arm64.node, for the published package
+//   --force builds even when nothing changed; CC and CFLAGS are heard, but not for prebuilds.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const source = join(root, 'native')
 const sanitize = process.argv.includes('--sanitize')
-const target = join(root, 'build', sanitize ? 'native-sanitize' : 'native')
-const addon = join(target, 'devfuse.node')
-const stamp = join(target, 'stamp')
-const compiler = process.env.CC ?? 'cc'
+const prebuild = process.argv.includes('--prebuild')
+const prebuilds = join(root, 'prebuilds')
 
 if (process.platform !== 'linux') {
   console.log('devfuse runs on Linux only: no addon to build here')
   process.exit(0)
 }
 
-// Node's own headers serve as well; the package is there in a checkout.
+// The package is there in a checkout, a copy of it in a published package; Node's own headers serve as well.
+const packaged = join(root, 'node_modules', 'node-api-headers')
 const headers = [
-  join(root, 'node_modules', 'node-api-headers', 'include'),
+  join(packaged, 'include'),
+  join(prebuilds, 'include'),
   join(dirname(dirname(process.execPath)), 'include', 'node'),
 ].find((folder) => existsSync(join(folder, 'node_api.h')))
 if (headers === undefined) {
@@ -52,7 +53,7 @@ const flags = [
         '-fno-sanitize-recover=undefined',
       ]
     : ['-O2', '-fno-stack-protector', '-include', join(source, 'old_glibc.h')]),
-  ...(process.env.CFLAGS ?? '').split(' ').filter(Boolean),
+  ...(prebuild ? '' : (process.env.CFLAGS ?? '')).split(' ').filter(Boolean),
 ]
 const sources = readdirSync(source)
   .filter((name) => name.endsWith('.c'))
@@ -61,26 +62,57 @@ const sources = readdirSync(source)
 // A thread that never came back may still be in the code when a worker's environment is gone: nodelete.
 const linking = ['-Wl,-z,nodelete', '-Wl,-z,now', '-Wl,--as-needed', '-ldl']
 
-const hash = createHash('sha256').update(JSON.stringify([compiler, flags, linking, process.arch]))
-for (const name of readdirSync(source).toSorted()) hash.update(name).update(readFileSync(join(source, name)))
-const digest = hash.digest('hex')
-const upToDate = existsSync(addon) && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest
-if (upToDate && !process.argv.includes('--force')) process.exit(0)
+if (prebuild) {
+  mkdirSync(prebuilds, { recursive: true })
+  // With them the package can be built from source where no prebuilt file fits.
+  cpSync(join(packaged, 'include'), join(prebuilds, 'include'), { recursive: true })
+  cpSync(join(packaged, 'LICENSE'), join(prebuilds, 'include', 'LICENSE'))
+  for (const [arch, cross] of [
+    ['x64', 'x86_64-linux-gnu-gcc'],
+    ['arm64', 'aarch64-linux-gnu-gcc'],
+  ]) {
+    const addon = join(prebuilds, `linux-${arch}.node`)
+    if (compile(arch === process.arch ? 'cc' : cross, addon)) console.log(`built ${addon}`)
+    else if (arch === process.arch) noCompiler('cc')
+    else console.log(`left out ${addon}: there is no ${cross}`)
+  }
+} else {
+  const target = join(root, 'build', sanitize ? 'native-sanitize' : 'native')
+  const addon = join(target, 'devfuse.node')
+  const stamp = join(target, 'stamp')
+  const compiler = process.env.CC ?? 'cc'
+  const hash = createHash('sha256').update(JSON.stringify([compiler, flags, linking, process.arch]))
+  for (const name of readdirSync(source).toSorted())
+    hash.update(name).update(readFileSync(join(source, name)))
+  const digest = hash.digest('hex')
+  const upToDate = existsSync(addon) && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest
+  if (upToDate && !process.argv.includes('--force')) process.exit(0)
 
-mkdirSync(target, { recursive: true })
-// Under another name first: a running process may have the old file mapped.
-const fresh = `${addon}.${process.pid}`
-const result = spawnSync(compiler, [...flags, ...sources, '-o', fresh, ...linking], { stdio: 'inherit' })
-if (result.error) {
+  mkdirSync(target, { recursive: true })
+  if (!compile(compiler, addon)) noCompiler(compiler)
+  writeFileSync(stamp, digest)
+  console.log(`built ${addon}`)
+}
+
+/** False where there is no such compiler. */
+function compile(compiler, addon) {
+  // Under another name first: a running process may have the old file mapped.
+  const fresh = `${addon}.${process.pid}`
+  const { error, status } = spawnSync(compiler, [...flags, ...sources, '-o', fresh, ...linking], {
+    stdio: 'inherit',
+  })
+  if (error) return false
+  if (status !== 0) fail(`${compiler} could not build the addon (see above)`)
+  renameSync(fresh, addon)
+  return true
+}
+
+function noCompiler(compiler) {
   fail(
-    `No C compiler: ${compiler} did not start (${result.error.message}).\n` +
+    `No C compiler: ${compiler} did not start.\n` +
       'Install one (Debian, Ubuntu: apt install gcc libc6-dev; Fedora: dnf install gcc; Alpine: apk add gcc musl-dev linux-headers) or set CC.',
   )
 }
-if (result.status !== 0) fail(`${compiler} could not build the addon (see above)`)
-renameSync(fresh, addon)
-writeFileSync(stamp, digest)
-console.log(`built ${addon}`)
 
 function fail(message) {
   console.error(message)

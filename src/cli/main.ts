@@ -8,6 +8,7 @@ import type { Command } from './command.js'
 
 // Loaded on demand: `devfuse doctor` must run where the rest of the library cannot.
 const commands: Record<string, () => Promise<Command>> = {
+  init: async () => (await import('./init.js')).init,
   mirror: async () => (await import('./mirror.js')).mirror,
   memory: async () => (await import('./memory.js')).memory,
   unmount: async () => (await import('./unmount.js')).unmount,
@@ -20,6 +21,7 @@ const SUMMARY = `devfuse: Linux filesystems in TypeScript
 Usage: devfuse COMMAND [arguments]
 
 Commands:
+  init DIR           Make a project with a small filesystem, its tests and a command that mounts it.
   mirror SRC MNT     Mount a directory tree a second time, its file data served by the kernel (passthrough).
   memory MNT         Mount an empty filesystem that is kept in memory.
   unmount MNT        Unmount any FUSE mount, also one that is busy or whose server is dead.
