@@ -1,4 +1,5 @@
 // serve(): a session over a transport of the author's own, instead of /dev/fuse.
+import { abortable } from './abort.js'
 import type { Transport } from '../device/transport.js'
 import type { Filesystem } from './filesystem.js'
 import { refuseMountOptions, resolveOptions } from './options.js'
@@ -21,5 +22,7 @@ export async function serve<Options extends SessionOptions>(
 ): Promise<Session> {
   refuseMountOptions(options ?? {})
   const resolved = resolveOptions(options ?? {})
-  return new Session(transport, filesystem as Filesystem, resolved, undefined).start()
+  return abortable(resolved.signal, () =>
+    new Session(transport, filesystem as Filesystem, resolved, undefined).start(),
+  )
 }

@@ -1,0 +1,79 @@
+// faults(): a filesystem that fails now and then, in ways that are asked for and can be repeated.
+import { EINTR } from '../../index.js'
+import type { HandlerName } from '../../protocol/index.js'
+import { arm, concerns, mulberry32 } from './fault-rules.js'
+import type { Armed, FaultRule } from './fault-rules.js'
+import { Paths } from './paths.js'
+import { changed, served, settle, wrap } from './proxy.js'
+import type { AnyCall, AnyFilesystem, Next } from './proxy.js'
+
+/**
+ * Makes calls of `inner` fail by `rules`; of those that concern a call the first that strikes counts. The same `seed` and the same
+ * calls give the same faults. So that reads and writes can be met, files are opened without passthrough where `inner` has handlers
+ * for both.
+ *
+ * ```ts
+ * const flaky = faults(filesystem, [{ operation: 'write', path: /\.db$/, probability: 0.1, errno: 'ENOSPC' }], { seed: 7 })
+ * ```
+ *
+ * Throws an OptionError for a rule that cannot work.
+ */
+export function faults<Fs extends AnyFilesystem>(
+  inner: Fs,
+  rules: readonly FaultRule[],
+  { seed = 1 }: { seed?: number } = {},
+): Fs {
+  const armed = rules.map(arm)
+  const random = mulberry32(seed)
+  const paths = new Paths()
+  const strike = (name: HandlerName, request: AnyCall): Armed | undefined =>
+    armed.find((one) => {
+      if (!concerns(one, name, () => paths.of(name, request))) return false
+      const { after = 0, times = Infinity, probability = 1 } = one.rule
+      if (one.seen++ < after || one.struck >= times || random() >= probability) return false
+      return ++one.struck > 0
+    })
+
+  return wrap(inner, (name, request, next) => {
+    const met = strike(name, request)
+    const answer = met === undefined ? next() : suffer(met, request, next, random)
+    return settle(answer, (value) => {
+      const told = paths.learn(name, request, value)
+      return name === 'open' || name === 'create' || name === 'tmpfile' ? served(inner, told) : told
+    })
+  })
+}
+
+function suffer({ rule, errno }: Armed, request: AnyCall, next: Next, random: () => number): unknown {
+  const { latency, short, hang } = rule
+  if (latency !== undefined) {
+    const [least, most] = typeof latency === 'number' ? [latency, latency] : latency
+    const rest = { ...rule, latency: undefined }
+    const wait = least + random() * (most - least)
+    return later(request, wait).then((interrupted) =>
+      interrupted ? EINTR : suffer({ rule: rest, errno } as Armed, request, next, random),
+    )
+  }
+  if (hang) return later(request, undefined).then(() => EINTR)
+  if (errno !== undefined) return errno
+  const { size, data } = request as { size?: number; data?: Uint8Array }
+  if (short === undefined || size === undefined) return next()
+  const less = Math.max(1, Math.floor(size * short))
+  return next(
+    changed(request, data === undefined ? { size: less } : { size: less, data: data.subarray(0, less) }),
+  )
+}
+
+/** Waits, for ever without `milliseconds`; true where the caller was interrupted. FORGET has no caller. */
+function later(request: AnyCall, milliseconds: number | undefined): Promise<boolean> {
+  const { signal } = request as { signal?: AbortSignal }
+  return new Promise((resolve) => {
+    const timer = milliseconds === undefined ? undefined : setTimeout(() => resolve(false), milliseconds)
+    const interrupted = (): void => {
+      clearTimeout(timer)
+      resolve(true)
+    }
+    if (signal?.aborted) interrupted()
+    else signal?.addEventListener('abort', interrupted, { once: true })
+  })
+}

@@ -1,0 +1,16 @@
+// devfuse/wrappers: filesystems made from others. Each takes a filesystem and returns one, so they go one around the other.
+// Start reading at proxy.ts, which they share.
+export { faults } from './faults.js'
+export type { FaultRule } from './fault-rules.js'
+export { limit } from './limit.js'
+export type { LimitOptions } from './limit.js'
+export { owner } from './owner.js'
+export type { OwnerOptions } from './owner.js'
+export { pipe } from './pipe.js'
+export type { Wrapper } from './pipe.js'
+export type { AnyFilesystem } from './proxy.js'
+export { readonly } from './readonly.js'
+export { subdir } from './subdir.js'
+export { trace } from './trace.js'
+export { TraceEvent } from './trace-event.js'
+export { union } from './union.js'

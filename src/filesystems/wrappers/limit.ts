@@ -1,0 +1,81 @@
+// limit(): a filesystem that is slower, or smaller, than it is.
+import { EINTR, EIO, ENOSPC, OptionError } from '../../index.js'
+import type { HandlerName } from '../../protocol/index.js'
+import { Bucket } from './bucket.js'
+import { isPromise, served, wrap } from './proxy.js'
+import type { AnyCall, AnyFilesystem, Next } from './proxy.js'
+import { Space } from './space.js'
+
+/** Options of {@link limit}; what is left out is not limited. */
+export interface LimitOptions {
+  /** Bytes that reads and writes may move in a second. A second's worth may be moved at once. */
+  bytesPerSecond?: number
+  /** Requests in a second, FORGET not counted. */
+  operationsPerSecond?: number
+  /** Bytes that all files together may hold. */
+  size?: number
+  /** Bytes that they hold already. Default 0. */
+  used?: number
+}
+
+/**
+ * Limits the rate and the size of `inner`. What exceeds the rate waits, in order. What would exceed the size is ENOSPC, and statfs
+ * tells the limit and what is left of it. Counted is by how much files grow and shrink through this wrapper, beginning with `used`; a
+ * file that is removed gives its bytes back with its last FORGET. Files are opened without passthrough where `inner` has
+ * handlers for reading and writing, so that they can be met.
+ *
+ * ```ts
+ * await mount('/mnt', limit(filesystem, { bytesPerSecond: 1e6, size: 100 * 2 ** 20 }))
+ * ```
+ *
+ * Throws an OptionError for a limit that is not above 0.
+ */
+export function limit<Fs extends AnyFilesystem>(inner: Fs, options: LimitOptions): Fs {
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined && !(value > 0 || (name === 'used' && value === 0)))
+      throw new OptionError(`option \`${name}\` of limit() must be a number above 0, not ${String(value)}`)
+  }
+  const { bytesPerSecond, operationsPerSecond, size } = options
+  const bytes = bytesPerSecond === undefined ? undefined : new Bucket(bytesPerSecond)
+  const calls = operationsPerSecond === undefined ? undefined : new Bucket(operationsPerSecond)
+  const space = size === undefined ? undefined : new Space(size, options.used ?? 0)
+
+  const answered = (name: HandlerName, request: AnyCall, answer: unknown, reserved: number): unknown => {
+    const told = space === undefined ? answer : space.learn(name, request, answer, reserved)
+    if (name === 'statfs' && space !== undefined && typeof told !== 'number') return space.statfs(told ?? {})
+    return name === 'open' || name === 'create' || name === 'tmpfile' ? served(inner, told) : told
+  }
+  const work = (name: HandlerName, request: AnyCall, next: Next): unknown => {
+    const reserved = space === undefined ? 0 : space.reserve(name, request)
+    if (reserved === undefined) return ENOSPC
+    const failed = (error: unknown): never => {
+      space?.learn(name, request, EIO, reserved)
+      throw error
+    }
+    let answer: unknown
+    try {
+      answer = next()
+    } catch (error) {
+      return failed(error)
+    }
+    const told = (value: unknown): unknown => answered(name, request, value, reserved)
+    return isPromise(answer) ? answer.then(told, failed) : told(answer)
+  }
+
+  return wrap(
+    inner,
+    (name, request, next) => {
+      if (name === 'forget') {
+        space?.forget(request)
+        return next()
+      }
+      const moved = name === 'read' || name === 'write' ? (request.size as number) : 0
+      const turns = [calls?.take(1), moved > 0 ? bytes?.take(moved) : undefined]
+      if (!turns.some(isPromise)) return work(name, request, next)
+      return Promise.all(turns.filter((turn) => turn !== undefined)).then(() =>
+        request.signal.aborted ? EINTR : work(name, request, next),
+      )
+    },
+    space === undefined ? [] : ['statfs'],
+  )
+}
