@@ -10,6 +10,7 @@ import {
   ENXIO,
   EOPNOTSUPP,
   ESPIPE,
+  EXDEV,
   FATTR_FH,
   FATTR_LOCKOWNER,
   FATTR_SIZE,
@@ -41,6 +42,8 @@ import type { Node } from './nodes.js'
 const PAGE = 4096
 // Kernel: MAX_RW_COUNT, and the 32 bits of copy_file_range's answer.
 const MOST_COPIED = 0x7fff_f000
+
+const CANNOT_COPY: ReadonlySet<number> = new Set([EOPNOTSUPP, ENOSYS, EXDEV])
 
 const readFrom = promisify(read)
 const writeTo = promisify(write)
@@ -243,7 +246,8 @@ export class OpenFile {
       if (copied > len) throw new BadReply(`copyFileRange: ${copied} of ${len} bytes copied`)
       return copied
     } catch (error) {
-      if (error instanceof Failure && (error.errno === EOPNOTSUPP || error.errno === ENOSYS)) return undefined
+      // Kernel: then it copies through the page cache.
+      if (error instanceof Failure && CANNOT_COPY.has(error.errno)) return undefined
       throw error
     }
   }

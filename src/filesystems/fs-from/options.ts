@@ -1,6 +1,7 @@
 // The options of fsFrom: its own, checked here, and those of the session, handed on to connect().
-import { OptionError } from '../../index.js'
+import { OptionError, initFlags } from '../../index.js'
 import type { Filesystem, SessionOptions } from '../../index.js'
+import { OFFERED } from './kernel.js'
 import type { Behaviour } from './kernel.js'
 import { invalidArgument } from './failure.js'
 
@@ -69,9 +70,15 @@ export function resolveOptions(
     pid: idOf('pid', options.pid ?? process.pid),
     umask: idOf('umask', options.umask ?? 0o022) & 0o777,
   }
-  const session = Object.fromEntries(Object.entries(options).filter(([key]) => SESSION.includes(key)))
+  const session: ViewSessionOptions = Object.fromEntries(
+    Object.entries(options).filter(([key]) => SESSION.includes(key)),
+  )
+  // A preference that is not offered counts for nothing, but some of them would ask for other options.
+  session.prefer = session.prefer?.filter((flag) => OFFERED.includes(flag) || !isInitFlag(flag))
   return { session, behaviour: { identity, readOnly, defaultPermissions } }
 }
+
+const isInitFlag = (name: string): boolean => initFlags.some((flag) => flag.name === name)
 
 const definedOf = (options: object): object =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))

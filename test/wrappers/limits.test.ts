@@ -1,0 +1,160 @@
+// faults and limit: failures by rule and seed, and less room and speed than there is.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { connect } from 'devfuse'
+import { faults, limit } from 'devfuse/wrappers'
+import type { FaultRule } from 'devfuse/wrappers'
+import { skip } from '../support/mounting.js'
+import { failure, filled, viewed } from './filled.js'
+
+describe('faults', { skip }, () => {
+  it('strike by operation and path', async (t) => {
+    const inner = await filled({ '/d/': '', '/d/a.db': 'a', '/d/b': 'b', '/c': 'c' })
+    const rules: FaultRule[] = [
+      { operation: 'read', path: /\.db$/, errno: 'EIO' },
+      { operation: ['mkdir', 'unlink'], path: '/d/b', errno: -28 },
+      { operation: 'open', path: (path) => path.startsWith('/c'), errno: 'EACCES' },
+    ]
+    const fs = viewed(t, faults(inner, rules))
+    assert.equal(await failure(fs.readFile('/d/a.db')), 'EIO')
+    assert.equal(await fs.readFile('/d/b', 'utf8'), 'b')
+    assert.equal(await failure(fs.unlink('/d/b')), 'ENOSPC')
+    assert.equal(await failure(fs.open('/c')), 'EACCES')
+    await fs.rename('/d/b', '/d/e.db')
+    assert.equal(await failure(fs.readFile('/d/e.db')), 'EIO')
+    await fs.rename('/d', '/c.d')
+    assert.equal(await failure(fs.open('/c.d/a.db')), 'EACCES')
+  })
+
+  it('count what passed and how often they struck', async (t) => {
+    const fs = viewed(
+      t,
+      faults(await filled({ '/f': '' }), [{ operation: 'statfs', after: 2, times: 2, errno: 'EIO' }]),
+    )
+    const found: unknown[] = []
+    for (let i = 0; i < 6; i++) found.push(await failure(fs.statfs('/')))
+    assert.deepEqual(found, ['no failure', 'no failure', 'EIO', 'EIO', 'no failure', 'no failure'])
+  })
+
+  it('are the same with the same seed', async (t) => {
+    const inner = await filled({})
+    const run = async (seed: number): Promise<string> => {
+      const connection = await connect(
+        faults(inner, [{ operation: 'statfs', probability: 0.3, errno: 'EIO' }], { seed }),
+      )
+      let found = ''
+      for (let i = 0; i < 64; i++) found += (await connection.send('statfs')).error === 0 ? '.' : 'x'
+      await connection.close()
+      return found
+    }
+    const [first, second, other] = [await run(7), await run(7), await run(8)]
+    assert.equal(first, second)
+    assert.notEqual(first, other)
+    const struck = first.replaceAll('.', '').length
+    assert.ok(struck > 8 && struck < 32, `${struck} of 64`)
+    t.diagnostic(first)
+  })
+
+  it('cut reads and writes short', async (t) => {
+    const inner = await filled({ '/f': '0123456789' })
+    const reading = viewed(t, faults(inner, [{ operation: 'read', short: 0.001 }]))
+    // A short read of a cached file is its end: 4 of the 4096 bytes that the page has.
+    assert.equal(await reading.readFile('/f', 'utf8'), '0123')
+    await reading.close()
+    const writing = viewed(t, faults(inner, [{ operation: 'write', short: 0.5 }]))
+    await using handle = await writing.open('/f', 'r+')
+    assert.equal((await handle.write('abcdefgh', 0)).bytesWritten, 4)
+    assert.equal(await writing.readFile('/f', 'utf8'), 'abcd456789')
+  })
+
+  it('hang until the caller is interrupted, and wait', async (t) => {
+    const inner = await filled({ '/f': 'content', '/g': 'x' })
+    const fs = viewed(
+      t,
+      faults(inner, [
+        { operation: 'read', path: '/f', hang: true },
+        { operation: 'read', path: '/g', latency: [30, 40] },
+      ]),
+    )
+    const started = performance.now()
+    const caller = new AbortController()
+    setTimeout(() => caller.abort(), 50)
+    await assert.rejects(fs.readFile('/f', { signal: caller.signal }), { name: 'AbortError' })
+    assert.equal(await fs.readFile('/g', 'utf8'), 'x')
+    assert.ok(performance.now() - started >= 75)
+  })
+
+  it('must make sense', () => {
+    assert.throws(() => faults({}, [{ errno: 'ENONSENSE' }]), /ENONSENSE/)
+    assert.throws(() => faults({}, [{ probability: 2 }]), /from 0 to 1/)
+  })
+})
+
+describe('limit', { skip }, () => {
+  const KIB = 1024
+
+  it('says ENOSPC beyond the size, and statfs tells', async (t) => {
+    const fs = viewed(t, limit(await filled({}), { size: 64 * KIB }))
+    const free = async (): Promise<number> => {
+      const { bfree, bsize, blocks } = await fs.statfs('/')
+      assert.equal(blocks * bsize, 64 * KIB)
+      return bfree * bsize
+    }
+    assert.equal(await free(), 64 * KIB)
+    await fs.writeFile('/a', Buffer.alloc(40 * KIB))
+    assert.equal(await free(), 24 * KIB)
+    assert.equal(await failure(fs.writeFile('/b', Buffer.alloc(30 * KIB))), 'ENOSPC')
+    assert.equal(await failure(fs.truncate('/a', 100 * KIB)), 'ENOSPC')
+    await fs.writeFile('/b', Buffer.alloc(24 * KIB))
+    assert.equal(await free(), 0)
+    await fs.writeFile('/a', Buffer.alloc(40 * KIB, 1))
+    await fs.truncate('/a', 8 * KIB)
+    assert.equal(await free(), 32 * KIB)
+    await fs.unlink('/b')
+    assert.equal(await free(), 56 * KIB)
+    await fs.link('/a', '/c')
+    await fs.unlink('/a')
+    assert.equal(await free(), 56 * KIB)
+    await fs.writeFile('/d', '')
+    await fs.rename('/d', '/c')
+    assert.equal(await free(), 64 * KIB)
+  })
+
+  it('counts files that are removed while they are open until they are closed', async (t) => {
+    const fs = viewed(t, limit(await filled({}), { size: 16 * KIB }))
+    const handle = await fs.open('/a', 'w')
+    await handle.write(Buffer.alloc(16 * KIB))
+    await fs.unlink('/a')
+    assert.equal(await failure(fs.writeFile('/b', 'x')), 'ENOSPC')
+    await handle.close()
+    await fs.writeFile('/b', 'x')
+    assert.equal(await fs.readFile('/b', 'utf8'), 'x')
+  })
+
+  it('gives back what was set aside for a write that fails', async (t) => {
+    const inner = faults(await filled({ '/a': '' }), [{ operation: 'write', errno: 'EIO', times: 1 }])
+    const fs = viewed(t, limit(inner, { size: 16 * KIB }))
+    assert.equal(await failure(fs.writeFile('/a', Buffer.alloc(16 * KIB))), 'EIO')
+    await fs.writeFile('/a', Buffer.alloc(16 * KIB))
+  })
+
+  it('slows down what exceeds the rate', async (t) => {
+    const fs = viewed(t, limit(await filled({}), { bytesPerSecond: 200 * KIB }))
+    const started = performance.now()
+    await fs.writeFile('/a', Buffer.alloc(200 * KIB))
+    const burst = performance.now() - started
+    await fs.writeFile('/b', Buffer.alloc(60 * KIB))
+    const whole = performance.now() - started
+    assert.ok(whole - burst >= 200, `${whole - burst} ms for 60 KiB at 200 KiB/s`)
+
+    const calls = viewed(t, limit(await filled({}), { operationsPerSecond: 20 }))
+    const then = performance.now()
+    for (let i = 0; i < 25; i++) await calls.statfs('/')
+    assert.ok(performance.now() - then >= 200)
+  })
+
+  it('must be above 0', () => {
+    assert.throws(() => limit({}, { size: 0 }), /`size`/)
+    assert.throws(() => limit({}, { bytesPerSecond: -1 }), /`bytesPerSecond`/)
+  })
+})
