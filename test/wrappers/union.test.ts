@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import type { Filesystem } from 'devfuse'
+import { connect } from 'devfuse'
+import type { Filesystem, Notifier } from 'devfuse'
 import { fsFrom } from 'devfuse/fs'
 import { mirror } from 'devfuse/mirror'
 import { faults, limit, owner, pipe, readonly, subdir, trace, union } from 'devfuse/wrappers'
@@ -147,5 +148,41 @@ describe('wrappers around each other', { skip, timeout: 60_000 }, () => {
       pipe<Filesystem>(await filled({ '/a/': '', '/a/b': 'c' }), (inner) => subdir(inner, 'a'), readonly),
     )
     assert.equal(await fs.readFile('b', 'utf8'), 'c')
+  })
+})
+
+describe('notifications through the wrappers', () => {
+  it('name inodes as the kernel knows them', async () => {
+    const attr = {
+      ino: 9,
+      mode: 0o040755,
+      nlink: 2,
+      size: 0,
+      blocks: 0,
+      uid: 0,
+      gid: 0,
+      atime: 0,
+      mtime: 0,
+      ctime: 0,
+    }
+    const told: unknown[] = []
+    let notify: Notifier | undefined
+    const inner: Filesystem = {
+      init: (_, given) => void (notify = given),
+      lookup: ({ name }) => ({ nodeid: name === 'd' ? 50 : 60, attr }),
+      getattr: () => ({ attr }),
+    }
+    const wrapped = union([{}, subdir(inner, 'd')])
+    await using connection = await connect(wrapped, { onNotify: (one) => told.push(one) })
+    const { nodeid } = await connection.send('lookup', { name: 'x' })
+    assert.equal(nodeid, 2)
+    assert.deepEqual(
+      [await notify?.invalInode(50), await notify?.invalInode(60, 5), await notify?.invalInode(70)],
+      [true, true, false],
+    )
+    assert.deepEqual(told, [
+      { kind: 'invalInode', nodeid: 1, off: 0, len: 0 },
+      { kind: 'invalInode', nodeid: 2, off: 5, len: 0 },
+    ])
   })
 })

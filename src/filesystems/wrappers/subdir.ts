@@ -1,6 +1,7 @@
 // subdir(): a directory of a filesystem as the root of another one.
 import { ENOENT, ENOTDIR, OptionError } from '../../index.js'
-import type { Entry } from '../../index.js'
+import type { Entry, Negotiation, Notifier } from '../../index.js'
+import { initWith } from './notifier.js'
 import { changed, isPromise, mapEntries, settle, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem } from './proxy.js'
 
@@ -15,7 +16,8 @@ const NODEIDS = ['nodeid', 'newdir', 'oldnodeid', 'nodeidOut'] as const
  * The directory `path` of `inner` as a filesystem of its own: its root has nodeid 1, everything else keeps its number, and nothing
  * outside it can be reached. Names of the path are handed to `lookup` as they are, so a filesystem with `encoding: 'buffer'` takes a
  * Buffer. Links are not followed. The directory is looked up with the first request, which fails where there is none (ENOENT,
- * ENOTDIR); `destroy` gives the lookups back. Notifications about the root name nodeid 1.
+ * ENOTDIR); `destroy` gives the lookups back. Notifications of `inner` through the
+ * `notify` of its `init` are translated; those through a session name the root as nodeid 1.
  *
  * ```ts
  * await mount('/mnt', subdir(filesystem, '/projects/devfuse'))
@@ -72,7 +74,14 @@ export function subdir<Fs extends AnyFilesystem>(inner: Fs, path: string | Buffe
     for (const nodeid of held.splice(0)) inner.forget?.({ nodeid, nlookup: 1 })
     return inner.destroy?.()
   }
-  return Object.defineProperty(wrapped, 'destroy', { value: destroy, enumerable: true })
+  const init = (negotiation: Negotiation, notify: Notifier): void =>
+    initWith(inner, negotiation, notify, (nodeid) =>
+      nodeid === root ? ROOT : nodeid === ROOT ? undefined : nodeid,
+    )
+  return Object.defineProperties(wrapped, {
+    init: { value: init, enumerable: true },
+    destroy: { value: destroy, enumerable: true },
+  })
 }
 
 function lookupOf(inner: AnyFilesystem): ((request: unknown) => unknown) | undefined {

@@ -85,7 +85,8 @@ function absent(name: HandlerName): unknown {
   if (OPTIONAL.has(name)) return undefined
   const answer = handlerInfo.get(name)?.absent
   if (answer === 0) return undefined
+  if (name === 'lookup') return ENOENT
   // Kernel: programs take EINVAL for "no holes to tell of".
   if (name === 'lseek') return EINVAL
-  return answer === ENOSYS && name !== 'lookup' ? EOPNOTSUPP : answer
+  return answer === ENOSYS ? EOPNOTSUPP : answer
 }

@@ -51,6 +51,11 @@ export class UnionNodes {
     return node
   }
 
+  /** The union's number of an inode of a layer, undefined where the kernel does not know it. */
+  known(layer: number, nodeid: number): number | undefined {
+    return this.#byPart.get(keyOf({ layer, nodeid }))?.nodeid
+  }
+
   /** FORGET: the last one gives every layer back what it is owed. */
   forget(nodeid: number, nlookup: number): void {
     const node = this.table.forget(nodeid, nlookup)
@@ -72,7 +77,7 @@ export class UnionNodes {
   }
 }
 
-const keyOf = ({ layer, nodeid }: Part): string => `${layer}:${nodeid}`
+const keyOf = ({ layer, nodeid }: Pick<Part, 'layer' | 'nodeid'>): string => `${layer}:${nodeid}`
 
 /** An inode number that no other layer shows: the layer goes into its upper bits. */
 export function inoIn(layer: number, ino: number | bigint): number | bigint {

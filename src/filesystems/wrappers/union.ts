@@ -1,7 +1,8 @@
 // union(): several filesystems as one, merged by name. This file puts the parts together and passes on what is about one inode.
 import { ENOENT, ESTALE, EXDEV, OptionError } from '../../index.js'
-import type { Filesystem, Negotiation } from '../../index.js'
+import type { Filesystem, Negotiation, Notifier } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
+import { initWith } from './notifier.js'
 import { handlerInfo, settle } from './proxy.js'
 import type { AnyCall, AnyFilesystem } from './proxy.js'
 import { unionChanges } from './union-changes.js'
@@ -75,8 +76,11 @@ export function union<Name extends string | Buffer = string>(
   }
 
   const merged: Record<string, unknown> = {
-    init: (negotiation: Negotiation) => {
-      for (const filesystem of filesystems) filesystem.init?.(negotiation)
+    init: (negotiation: Negotiation, notify: Notifier) => {
+      for (const [layer, filesystem] of filesystems.entries())
+        initWith(filesystem as AnyFilesystem, negotiation, notify, (nodeid) =>
+          layers.nodes.known(layer, nodeid),
+        )
     },
     destroy: async () => {
       await Promise.all(filesystems.map(async (filesystem) => filesystem.destroy?.()))
