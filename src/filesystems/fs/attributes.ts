@@ -73,16 +73,15 @@ const FIELDS = [
   'atimeMs',
   'mtimeMs',
   'ctimeMs',
-  'atimeNs',
-  'mtimeNs',
-  'ctimeNs',
 ] as const
 
 /** A plain copy of all but the size, which getters of classes do not outlive. */
 export function copyOf(stats: StatsLike): StatsLike {
   const copy: Record<string, unknown> = { type: NAMES.get(typeOf(stats)) }
   for (const field of FIELDS) if (stats[field] !== undefined) copy[field] = stats[field]
-  return copy
+  if (typeof stats.mtimeMs === 'number') return copy
+  const { atimeNs, mtimeNs, ctimeNs } = stats
+  return { ...copy, atimeNs, mtimeNs, ctimeNs }
 }
 
 /** Type and permission bits. */
@@ -128,12 +127,10 @@ export function attrOf(node: PathNode, stats: StatsLike, defaults: Defaults): At
   }
   const mtime = milliseconds(stats.mtimeMs, stats.mtime)
   const fallback = mtime ?? defaults.time * 1000
-  if (stats.mtimeNs === undefined) setMtime(attr, fallback)
-  else [attr.mtime, attr.mtimensec] = split(stats.mtimeNs)
-  if (stats.atimeNs === undefined) setAtime(attr, milliseconds(stats.atimeMs, stats.atime) ?? fallback)
-  else [attr.atime, attr.atimensec] = split(stats.atimeNs)
-  if (stats.ctimeNs === undefined) setCtime(attr, milliseconds(stats.ctimeMs, stats.ctime) ?? fallback)
-  else [attr.ctime, attr.ctimensec] = split(stats.ctimeNs)
+  setMtime(attr, fallback)
+  setAtime(attr, milliseconds(stats.atimeMs, stats.atime) ?? fallback)
+  setCtime(attr, milliseconds(stats.ctimeMs, stats.ctime) ?? fallback)
+  if (typeof stats.mtimeMs !== 'number') setNanoseconds(attr, stats)
   if (node.remembered !== undefined) overlay(attr, node.remembered, mtime)
   node.mode = attr.mode
   node.gid = attr.gid
@@ -185,6 +182,13 @@ function setAtime(attr: Attr, ms: number): void {
 function setCtime(attr: Attr, ms: number): void {
   attr.ctime = Math.floor(ms / 1000)
   attr.ctimensec = nanoseconds(ms, attr.ctime)
+}
+
+/** What bigint stats tell exactly. Elsewhere these may be getters that fail. */
+function setNanoseconds(attr: Attr, { atimeNs, mtimeNs, ctimeNs }: StatsLike): void {
+  if (mtimeNs !== undefined) [attr.mtime, attr.mtimensec] = split(mtimeNs)
+  if (atimeNs !== undefined) [attr.atime, attr.atimensec] = split(atimeNs)
+  if (ctimeNs !== undefined) [attr.ctime, attr.ctimensec] = split(ctimeNs)
 }
 
 function split(ns: bigint): [number, number] {

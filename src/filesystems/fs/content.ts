@@ -193,6 +193,7 @@ export class Content {
     this.dirty = true
     this.mtime = Date.now()
     this.#node.sizeRead = this.size
+    this.#tree.touched(this.#node)
   }
 
   #stopSource(): void {

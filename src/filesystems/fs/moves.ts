@@ -1,12 +1,12 @@
 // RENAME: over existing targets and of open files, and for objects that can only copy and remove.
 import { EEXIST, EINVAL, ENOENT, ENOTEMPTY, EXDEV } from '../../index.js'
 import type { Errno } from '../../index.js'
-import { modeOf } from './attributes.js'
+import { modeOf, mtimeTold } from './attributes.js'
 import { run, wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
 import { readAll } from './content.js'
 import { namesIn } from './listing.js'
-import type { Caller } from './path-filesystem.js'
+import type { Caller, StatsLike } from './path-filesystem.js'
 import type { PathNode } from './path-node.js'
 import type { Removal } from './removal.js'
 import type { Tree } from './tree.js'
@@ -76,12 +76,26 @@ export class Moves {
       return undefined
     }
     if (fs.rename !== undefined) {
-      yield* this.#inPeace(node, () => wait(fs.rename!(path, newPath, caller)))
+      yield* this.#inPeace(node, () => this.#renameOver(target, path, newPath, caller))
       return undefined
     }
     if (!this.#canCopy()) return EXDEV
-    yield* this.#inPeace(node, () => this.#copyAndRemove(node, path, newPath, caller))
+    yield* this.#inPeace(node, () => this.#copyAndRemove(node, target, path, newPath, caller))
     return undefined
+  }
+
+  /** An empty directory at the target is in the way of some objects. */
+  *#renameOver(target: PathNode | undefined, path: string, newPath: string, caller: Caller): Steps<unknown> {
+    const { fs } = this.#tree
+    try {
+      return yield* wait(fs.rename!(path, newPath, caller))
+    } catch (error) {
+      const { code } = (error ?? {}) as { code?: unknown }
+      if (!target?.isDirectory || fs.rmdir === undefined || (code !== 'EISDIR' && code !== 'EEXIST'))
+        throw error
+      yield* wait(fs.rmdir(newPath, caller))
+      return yield* wait(fs.rename!(path, newPath, caller))
+    }
   }
 
   #canCopy(): boolean {
@@ -90,29 +104,75 @@ export class Moves {
     return copies && (fs.unlink !== undefined || fs.rm !== undefined)
   }
 
-  *#copyAndRemove(node: PathNode, path: string, newPath: string, caller: Caller): Steps<unknown> {
+  /** Everything is copied before anything is removed: what fails on the way loses nothing. */
+  *#copyAndRemove(
+    node: PathNode,
+    target: PathNode | undefined,
+    path: string,
+    newPath: string,
+    caller: Caller,
+  ): Steps<void> {
+    yield* this.#copy(node, path, newPath, target?.isDirectory === true, caller)
+    yield* this.#remove(node, path, caller)
+  }
+
+  *#copy(node: PathNode, path: string, newPath: string, isThere: boolean, caller: Caller): Steps<void> {
     const { fs } = this.#tree
     if (!node.isDirectory) {
-      if (fs.copyFile !== undefined) yield* wait(fs.copyFile(path, newPath, 0, caller))
-      else {
+      const stats = yield* wait(this.#tree.lstat(path, caller))
+      if (fs.copyFile !== undefined) {
+        yield* wait(fs.copyFile(path, newPath, 0, caller))
+      } else {
         const bytes = yield* readAll(yield* wait(fs.readFile!(path, caller)))
-        yield* wait(fs.writeFile!(newPath, bytes, {}, caller))
+        const mode = this.#tree.modeForObject(node.mode, false)
+        yield* wait(fs.writeFile!(newPath, Buffer.from(bytes), { mode }, caller))
       }
-      return yield* this.#removal.remove(path, caller)
+      if (stats !== undefined) yield* this.#keepTimes(node, stats, newPath, caller)
+      return
     }
-    if (fs.mkdir !== undefined)
-      yield* wait(fs.mkdir(newPath, { mode: this.#tree.modeForObject(node.mode, true) }, caller))
+    const mode = this.#tree.modeForObject(node.mode, true)
+    if (fs.mkdir !== undefined && !isThere) yield* wait(fs.mkdir(newPath, { mode }, caller))
+    for (const [name, child] of yield* this.#below(node, caller))
+      yield* this.#copy(child, `${path}/${name}`, `${newPath}/${name}`, false, caller)
+  }
+
+  /** A copy tells the time of copying, where it tells any. */
+  *#keepTimes(node: PathNode, stats: StatsLike, newPath: string, caller: Caller): Steps<void> {
+    const { fs, options } = this.#tree
+    const { atime, mtime, atimensec = 0, mtimensec = 0 } = this.#tree.attr(node, stats)
+    const copied = yield* wait(this.#tree.lstat(newPath, caller))
+    const told = copied === undefined ? undefined : mtimeTold(copied)
+    if (told === undefined) return
+    const seconds = mtime + mtimensec / 1e9
+    if (fs.utimes !== undefined) yield* wait(fs.utimes(newPath, atime + atimensec / 1e9, seconds, caller))
+    else if (options.remember) Object.assign(node.remember(), { mtime: seconds, mtimeThen: told })
+  }
+
+  *#remove(node: PathNode, path: string, caller: Caller): Steps<void> {
+    const { fs } = this.#tree
+    if (!node.isDirectory) {
+      yield* this.#removal.remove(path, caller)
+      return
+    }
+    for (const [name, child] of yield* this.#below(node, caller)) {
+      yield* this.#remove(child, `${path}/${name}`, caller)
+      this.#tree.tidy(child)
+    }
+    if (fs.mkdir === undefined) return
+    if (fs.rmdir !== undefined) yield* wait(fs.rmdir(path, caller))
+    else yield* wait(fs.rm!(path, { recursive: true, force: false }, caller))
+  }
+
+  /** What the object has in a directory; what memory has moves with its node. */
+  *#below(node: PathNode, caller: Caller): Steps<[string, PathNode][]> {
+    const found: [string, PathNode][] = []
     for (const name of yield* namesIn(this.#tree, node, caller)) {
       const stats = yield* wait(this.#tree.find(node, name, caller))
       if (stats === undefined) continue
       const child = this.#tree.adopt(node, name, stats)
-      if (child.remembered?.symlink !== undefined) continue
-      yield* this.#copyAndRemove(child, `${path}/${name}`, `${newPath}/${name}`, caller)
-      this.#tree.tidy(child)
+      if (child.remembered?.symlink === undefined) found.push([name, child])
     }
-    if (fs.mkdir === undefined) return undefined
-    if (fs.rmdir !== undefined) return yield* wait(fs.rmdir(path, caller))
-    return yield* wait(fs.rm!(path, { recursive: true, force: false }, caller))
+    return found
   }
 
   /** While nothing of the file, or of what lies below, is written back to its old path. */

@@ -2,11 +2,16 @@
 import { OptionError } from '../../index.js'
 import type { PathFilesystem } from './path-filesystem.js'
 import { callback } from './shapes/callback.js'
+import { justBash } from './shapes/just-bash.js'
+import { nodeFsModule, nodeFsPromises } from './shapes/node-fs.js'
+import { memfs } from './shapes/memfs.js'
 import { mountx, promises, withPromises } from './shapes/promises.js'
 import { rooted } from './shapes/rooted.js'
 import { has } from './shapes/shape.js'
 import type { Shape, ShapeOptions, Thing } from './shapes/shape.js'
 import { sync } from './shapes/sync.js'
+import { union } from './shapes/union.js'
+import { unstorage } from './shapes/unstorage.js'
 
 /** An object that was written to the contract, or comes close enough. */
 const byPath: Shape = {
@@ -19,7 +24,20 @@ const byPath: Shape = {
 }
 
 /** Rows that say more about an object come before those that say less. */
-export const shapes: readonly Shape[] = [sync, withPromises, mountx, promises, callback, byPath]
+export const shapes: readonly Shape[] = [
+  nodeFsModule,
+  nodeFsPromises,
+  union,
+  unstorage,
+  justBash,
+  memfs,
+  sync,
+  withPromises,
+  mountx,
+  promises,
+  callback,
+  byPath,
+]
 
 /** What {@link recognise} found. */
 export interface Recognised {
@@ -37,7 +55,9 @@ export function recognise(fsLike: object, options: ShapeOptions = {}): Recognise
   const shape = shapes.find((one) => one.fits(thing, options))
   if (shape === undefined) throw new OptionError(whatIsMissing(thing))
   const fs = shape.adapt(thing, options)
-  return { shape: shape.name, fs: rooted(fs, options.root ?? '/') }
+  // Real directories are not made into a root by putting it before paths.
+  const isReal = shape === nodeFsModule || shape === nodeFsPromises
+  return { shape: shape.name, fs: isReal ? fs : rooted(fs, options.root ?? '/') }
 }
 
 function whatIsMissing(thing: Thing): string {

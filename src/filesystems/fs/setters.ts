@@ -29,7 +29,7 @@ export class Setters {
       : byPath(node) && fs.chmod && !isSymlink(node)
         ? () => fs.chmod!(node.path, given, caller)
         : undefined
-    if ((yield* this.#done(call)) && bits === given) this.#changed(node, { mode: undefined })
+    if ((yield* this.#done(call, node)) && bits === given) this.#changed(node, { mode: undefined })
     else this.#remember(node, { mode: bits })
   }
 
@@ -50,7 +50,7 @@ export class Setters {
           : byPath(node) && fs.chown && !isSymlink(node)
             ? () => fs.chown!(node.path, uid, gid, caller)
             : undefined
-    if (yield* this.#done(call)) this.#changed(node, { uid: undefined, gid: undefined })
+    if (yield* this.#done(call, node)) this.#changed(node, { uid: undefined, gid: undefined })
     else this.#remember(node, { uid, gid })
   }
 
@@ -70,10 +70,12 @@ export class Setters {
         : byPath(node) && fs.utimes && !isSymlink(node)
           ? () => fs.utimes!(node.path, atime, mtime, caller)
           : undefined
-    if (yield* this.#done(call)) {
+    if (yield* this.#done(call, node)) {
       this.#changed(node, { atime: undefined, mtime: undefined })
       return
     }
+    // Writing back later would be a change of its own.
+    yield* wait(node.content?.save(caller))
     const stats = byPath(node) ? yield* wait(this.#tree.lstat(node.path, caller)) : undefined
     this.#remember(node, {
       atime,
@@ -124,14 +126,16 @@ export class Setters {
   }
 
   /** Whether the object could do it. */
-  *#done(call: (() => Awaitable<unknown>) | undefined): Steps<boolean> {
+  *#done(call: (() => Awaitable<unknown>) | undefined, { isDirectory }: PathNode): Steps<boolean> {
     if (call === undefined) return false
     try {
       const result = call()
       if (isPromise(result)) yield* wait(result)
       return true
     } catch (error) {
-      if (CANNOT.has(String((error as { code?: unknown } | null)?.code))) return false
+      const code = String((error as { code?: unknown } | null)?.code)
+      // Some open what they change, and a directory can't be opened for writing.
+      if (CANNOT.has(code) || (isDirectory && code === 'EISDIR')) return false
       throw error
     }
   }
