@@ -185,10 +185,12 @@ function emitRead(code: Code, member: Field, base: string, offset: number): stri
     code.line(`if (${name} > MAX_HIGH || ${name} < MIN_HIGH) return OVERFLOW`)
     return [`${low} + ${name} * TWO_32`]
   }
-  if (member.meaning === 'position') {
+  if (member.meaning === 'position' || member.meaning === 'seconds') {
     code.line(`const ${name} = view.getInt32(${high}, true)`)
+    const exact = `${name} < MIN_HIGH ? Number.MIN_SAFE_INTEGER : ${low} + ${name} * TWO_32`
+    if (member.meaning === 'seconds') return [`${name} > MAX_HIGH ? Number.MAX_SAFE_INTEGER : ${exact}`]
     code.line(`if (${name} > MAX_HIGH) return OVERFLOW`)
-    return [`${name} < MIN_HIGH ? Number.MIN_SAFE_INTEGER : ${low} + ${name} * TWO_32`]
+    return [exact]
   }
   code.line(`const ${name} = view.getUint32(${high}, true)`)
   if (member.meaning === 'lockEnd') {

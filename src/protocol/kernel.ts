@@ -201,7 +201,7 @@ function decodeField(bytes: Buffer, field: Field, at: number): number | bigint {
   const raw = bytes.readBigUInt64LE(at)
   if (field.meaning === 'opaque') return raw
   if (field.meaning === 'lockEnd' && raw === OFFSET_MAX) return Infinity
-  const signed = field.meaning === 'signed' || field.meaning === 'position'
+  const signed = ['signed', 'position', 'seconds'].includes(field.meaning)
   const value = signed ? BigInt.asIntN(64, raw) : field.meaning === 'unique' ? raw & ~RESENT : raw
   return Number.isSafeInteger(Number(value)) ? Number(value) : value
 }

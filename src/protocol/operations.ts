@@ -115,12 +115,12 @@ export const operations: readonly Operation[] = [
       u64('size', 'New size in bytes, with FATTR_SIZE.'),
       u64('lock_owner', 'Lock owner, with FATTR_LOCKOWNER.', { meaning: 'opaque' }),
       u64('atime', 'Whole seconds, with FATTR_ATIME and without FATTR_ATIME_NOW; may be negative.', {
-        meaning: 'signed',
+        meaning: 'seconds',
       }),
       u64('mtime', 'Whole seconds, with FATTR_MTIME and without FATTR_MTIME_NOW; may be negative.', {
-        meaning: 'signed',
+        meaning: 'seconds',
       }),
-      u64('ctime', 'Whole seconds, with FATTR_CTIME; may be negative.', { meaning: 'signed', since: 23 }),
+      u64('ctime', 'Whole seconds, with FATTR_CTIME; may be negative.', { meaning: 'seconds', since: 23 }),
       u32('atimensec', 'Nanoseconds to add to `atime`.'),
       u32('mtimensec', 'Nanoseconds to add to `mtime`.'),
       u32('ctimensec', 'Nanoseconds to add to `ctime`.', { since: 23 }),

@@ -9,8 +9,9 @@ export type WireType = 'u8' | 'u16' | 'u32' | 'i32' | 'u64' | 'i64' | 'char'
  * +-(2^53-1), whatever its C type says. `opaque`: full range, a bigint behind a getter. `unique`: a request id
  * whose bit 63 marks a resent request. `lockEnd`: like `number`, with the kernel's OFFSET_MAX as Infinity. `position`: like
  * `signed`, and what lies further below zero is -(2^53-1): one is as much before the beginning of a file as the other.
+ * `seconds`: like `signed`, clamped at both ends, as every filesystem clamps times to those it can keep.
  */
-export type Meaning = 'number' | 'signed' | 'opaque' | 'unique' | 'lockEnd' | 'position'
+export type Meaning = 'number' | 'signed' | 'opaque' | 'unique' | 'lockEnd' | 'position' | 'seconds'
 
 /** One member of a C struct. */
 export interface Field {

@@ -95,6 +95,9 @@ test('signed numbers: times before 1970, offsets of lseek', () => {
     encodeRequest('setattr', { ...HEADER, atime: -1, mtime: -(2 ** 40), ctime: 5 }),
   )
   assert.deepEqual([request.atime, request.mtime, request.ctime], [-1, -(2 ** 40), 5])
+  const far = { ...HEADER, atime: 2n ** 63n - 1n, mtime: -(2n ** 63n), ctime: 0 }
+  const { atime, mtime } = decodeAs('setattr', encodeRequest('setattr', far))
+  assert.deepEqual([atime, mtime], [Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER])
   assert.equal(decodeAs('lseek', encodeRequest('lseek', { ...HEADER, offset: -7 })).offset, -7)
   // Natively ENXIO, however far below zero.
   const lowest = decodeAs('lseek', encodeRequest('lseek', { ...HEADER, offset: -(2n ** 63n) }))

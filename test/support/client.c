@@ -3,12 +3,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,6 +101,92 @@ static void map_write(const char *path, char byte) {
   close(fd);
   map[0] = byte;
   munmap(map, BLOCK);
+}
+
+// Reads the first byte through a mapping.
+static void map_read(const char *path, char expected) {
+  int fd = must_open(path, O_RDONLY);
+  char *map = mmap(NULL, BLOCK, PROT_READ, MAP_SHARED, fd, 0);
+  if (map == MAP_FAILED)
+    die("mmap");
+  if (map[0] != expected) {
+    printf("mapped %c, expected %c\n", map[0], expected);
+    exit(1);
+  }
+  munmap(map, BLOCK);
+  close(fd);
+}
+
+// Keeps a file open and mapped until the end of standard input.
+static void map_hold(const char *path) {
+  int fd = must_open(path, O_RDWR);
+  char *map = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (map == MAP_FAILED)
+    die("mmap");
+  printf("mapped %c\n", map[0]);
+  fflush(stdout);
+  getchar();
+  munmap(map, BLOCK);
+  close(fd);
+}
+
+static sigjmp_buf beyond_end;
+
+static void on_sigbus(int signal) {
+  (void)signal;
+  siglongjmp(beyond_end, 1);
+}
+
+// Cuts a mapped file of two blocks to 100 bytes through another descriptor, and lets it grow again.
+static void truncate_mapped(const char *path) {
+  int fd = must_open(path, O_RDWR), other = must_open(path, O_RDWR);
+  volatile char *map = mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (map == MAP_FAILED)
+    die("mmap");
+  map[0] = map[100] = map[BLOCK] = 'm';
+  if (ftruncate(other, 100) < 0)
+    die("ftruncate");
+  signal(SIGBUS, on_sigbus);
+  if (map[0] != 'm' || map[100] != 0) {
+    printf("mapped %d %d after the cut\n", map[0], map[100]);
+    exit(1);
+  }
+  if (sigsetjmp(beyond_end, 1) == 0) {
+    printf("no SIGBUS: %d\n", map[BLOCK]);
+    exit(1);
+  }
+  if (ftruncate(other, 2 * BLOCK) < 0)
+    die("ftruncate");
+  if (map[0] != 'm' || map[100] != 0 || map[BLOCK] != 0) {
+    printf("mapped %d %d %d after growing\n", map[0], map[100], map[BLOCK]);
+    exit(1);
+  }
+  munmap((void *)map, 2 * BLOCK);
+  close(fd);
+  close(other);
+}
+
+// splice(2) out of a file and into it, by a pipe, and sendfile(2) within it.
+static void splice_file(const char *path) {
+  int fd = must_open(path, O_RDWR), ends[2];
+  if (pipe(ends) < 0)
+    die("pipe");
+  loff_t from = 0, to = 4 * BLOCK;
+  off_t start = 0;
+  char one[BLOCK], two[BLOCK];
+  memset(one, 's', BLOCK);
+  if (pwrite(fd, one, BLOCK, 0) != BLOCK)
+    die("pwrite");
+  if (splice(fd, &from, ends[1], NULL, BLOCK, 0) != BLOCK || splice(ends[0], NULL, fd, &to, BLOCK, 0) != BLOCK)
+    die("splice");
+  if (lseek(fd, 8 * BLOCK, SEEK_SET) < 0 || sendfile(fd, fd, &start, BLOCK) != BLOCK)
+    die("sendfile");
+  for (int block = 4; block <= 8; block += 4)
+    if (pread(fd, two, BLOCK, block * BLOCK) != BLOCK || memcmp(one, two, BLOCK) != 0) {
+      printf("block %d differs\n", block);
+      exit(1);
+    }
+  close(fd);
 }
 
 static void append_lines(const char *path, const char *line, int count) {
@@ -209,6 +297,14 @@ int main(int argc, char **argv) {
     mmap_shared(path);
   else if (strcmp(op, "map-write") == 0)
     map_write(path, argv[3][0]);
+  else if (strcmp(op, "map-read") == 0)
+    map_read(path, argv[3][0]);
+  else if (strcmp(op, "map-hold") == 0)
+    map_hold(path);
+  else if (strcmp(op, "truncate-mapped") == 0)
+    truncate_mapped(path);
+  else if (strcmp(op, "splice") == 0)
+    splice_file(path);
   else if (strcmp(op, "append") == 0)
     append_lines(path, argv[4], count);
   else if (strcmp(op, "reopen") == 0)

@@ -140,11 +140,8 @@ function decodeSetattr(
   const sizeHigh = view.getUint32(op + 20, true)
   if (sizeHigh > MAX_HIGH) return OVERFLOW
   const atimeHigh = view.getInt32(op + 36, true)
-  if (atimeHigh > MAX_HIGH || atimeHigh < MIN_HIGH) return OVERFLOW
   const mtimeHigh = view.getInt32(op + 44, true)
-  if (mtimeHigh > MAX_HIGH || mtimeHigh < MIN_HIGH) return OVERFLOW
   const ctimeHigh = view.getInt32(op + 52, true)
-  if (ctimeHigh > MAX_HIGH || ctimeHigh < MIN_HIGH) return OVERFLOW
   const uniqueHigh = view.getUint32(header + 12, true)
   return new requests.SetattrRequest(
     context,
@@ -159,9 +156,9 @@ function decodeSetattr(
     view.getUint32(op + 16, true) + sizeHigh * TWO_32,
     view.getUint32(op + 24, true),
     view.getUint32(op + 28, true),
-    view.getUint32(op + 32, true) + atimeHigh * TWO_32,
-    view.getUint32(op + 40, true) + mtimeHigh * TWO_32,
-    view.getUint32(op + 48, true) + ctimeHigh * TWO_32,
+    atimeHigh > MAX_HIGH ? Number.MAX_SAFE_INTEGER : atimeHigh < MIN_HIGH ? Number.MIN_SAFE_INTEGER : view.getUint32(op + 32, true) + atimeHigh * TWO_32,
+    mtimeHigh > MAX_HIGH ? Number.MAX_SAFE_INTEGER : mtimeHigh < MIN_HIGH ? Number.MIN_SAFE_INTEGER : view.getUint32(op + 40, true) + mtimeHigh * TWO_32,
+    ctimeHigh > MAX_HIGH ? Number.MAX_SAFE_INTEGER : ctimeHigh < MIN_HIGH ? Number.MIN_SAFE_INTEGER : view.getUint32(op + 48, true) + ctimeHigh * TWO_32,
     view.getUint32(op + 56, true),
     view.getUint32(op + 60, true),
     view.getUint32(op + 64, true),
