@@ -1,7 +1,7 @@
 // A mount that a worker thread serves, as the thread that asked for it sees it: starts the worker, passes calls on to the
 // session there, and takes the mount away where the worker no longer can.
-import { MessageChannel, Worker } from 'node:worker_threads'
-import type { Transferable } from 'node:worker_threads'
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
+import type { Transferable, Worker } from 'node:worker_threads'
 import { detachNow, unmountDevice } from '../device/unmount.js'
 import type { Mounted } from '../device/mount.js'
 import { throwIfAborted } from './abort.js'
@@ -16,7 +16,7 @@ import type { Closed, UnmountOptions } from './session.js'
 import { unwatch, watch } from './shutdown.js'
 import type { Unmountable } from './shutdown.js'
 import type { SessionStats } from './stats.js'
-import { inheritedFlags } from './workers.js'
+import { startThread } from './workers.js'
 import { unpackError } from './thread-messages.js'
 import type { MountOrders, ThreadCall, ThreadMessage } from './thread-messages.js'
 
@@ -89,11 +89,10 @@ export async function mountInWorker(
 
 function startWorker(mountPoint: string, data: unknown, transferList: readonly Transferable[]): Worker {
   try {
-    return new Worker(new URL('./worker-session-entry.js', import.meta.url), {
+    return startThread('./worker-session-entry.js', {
       name: `devfuse ${mountPoint}`,
       workerData: data,
       transferList: [...transferList],
-      execArgv: inheritedFlags(),
     })
   } catch (error) {
     if ((error as { name?: string }).name !== 'DataCloneError') throw error
@@ -118,8 +117,10 @@ function hearOfMount(
       settle()
       reject(error)
     }
-    const exited = (code: number): void =>
+    const exited = (code: number): void => {
+      heardLast(port, hear)
       fail(new Error(`the worker thread ended with exit code ${code} before it had mounted`))
+    }
     const hear = (message: ThreadMessage): void => {
       if (message.said === 'warning') onWarning(unpackError(message.warning) as DevfuseWarning)
       if (message.said === 'failed') fail(unpackError(message.error))
@@ -130,6 +131,12 @@ function hearOfMount(
     worker.on('error', fail).on('exit', exited)
     port.on('message', hear)
   })
+}
+
+/** What a thread said before it ended, which may not have been delivered yet. */
+function heardLast(port: MessageChannel['port1'], hear: (message: ThreadMessage) => void): void {
+  for (let last = receiveMessageOnPort(port); last !== undefined; last = receiveMessageOnPort(port))
+    hear(last.message)
 }
 
 /**
@@ -294,6 +301,7 @@ export class WorkerSession implements Unmountable, AsyncDisposable {
 
   /** The thread is gone. */
   async #abandoned(): Promise<void> {
+    heardLast(this.#port, (message) => this.#hear(message))
     if (this.#ended) return
     const reason = this.#failure === undefined ? 'it ended or was terminated' : String(this.#failure)
     this.#report(

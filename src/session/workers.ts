@@ -1,6 +1,7 @@
 // Worker threads that serve a mount together with the one that mounted it: starts them and hands each its clone.
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import type { WorkerOptions } from 'node:worker_threads'
 import { syscalls } from '../syscalls/index.js'
 import type { Clone } from './clone.js'
 import { warning } from './errors.js'
@@ -37,10 +38,9 @@ async function addWorker(
 ): Promise<Worker> {
   const clone = session.clone()
   const orders: WorkerOrders = { clone, module }
-  const worker = new Worker(new URL('./worker-entry.js', import.meta.url), {
+  const worker = startThread('./worker-entry.js', {
     workerData: options.workerData,
     argv: [clone.mountPoint],
-    execArgv: inheritedFlags(),
   })
   const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error))
   worker.postMessage(orders)
@@ -63,7 +63,11 @@ async function addWorker(
   return worker
 }
 
-/** The flags of Node that this process was started with, without what says how the program itself came in. */
-export function inheritedFlags(): string[] {
-  return process.execArgv.filter((word) => !word.startsWith('--input-type'))
+/**
+ * Starts a thread at a file of this folder. Threads inherit the flags of the process, and `--input-type` (the program came from
+ * `-e`) allows no file but one that other code imports.
+ */
+export function startThread(file: string, options: WorkerOptions): Worker {
+  const entry = new URL(file, import.meta.url).href
+  return new Worker(`import(${JSON.stringify(entry)})`, { ...options, eval: true })
 }

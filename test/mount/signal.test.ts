@@ -1,6 +1,7 @@
 // The option `signal`: an abort ends the mount, or keeps it from being made.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { inspect } from 'node:util'
 import { AbortError, mount } from 'devfuse'
 import { attrOf } from '../support/server.js'
 import { run, skip, temporary } from '../support/mounting.js'
@@ -52,7 +53,10 @@ describe('the option signal', { skip, timeout: 60_000 }, () => {
         (session) => session.closed,
         (error: Error) => error,
       )
-      assert.ok(ended instanceof AbortError || ('reason' in ended && ended.reason === 'unmount'))
+      assert.ok(
+        ended instanceof AbortError || ('reason' in ended && ended.reason === 'unmount'),
+        inspect(ended),
+      )
       assert.equal(isMounted(mnt), false)
     }
   })

@@ -13,11 +13,14 @@ import type { Place } from '../support/program.js'
 
 const module = moduleUrl('support/mirror-module.js')
 
+/** What a mirror asks of the session that serves it. */
+const options = { encoding: 'latin1', passthrough: 'off', prefer: ['FUSE_ATOMIC_O_TRUNC'] } as const
+
 /** The beginning of a program: mounts a mirror of the place's source in a worker thread. */
 const mounting = ({ mnt, source }: Place): string => `
   const mnt = ${JSON.stringify(mnt)}
   const data = { source: ${JSON.stringify(source)} }
-  const options = { data, onWarning, encoding: 'latin1', prefer: ['FUSE_ATOMIC_O_TRUNC'] }
+  const options = { data, onWarning, ...${JSON.stringify(options)} }
   const session = await mount(mnt, new URL(${JSON.stringify(module)}), options)
 `
 const finish = `
@@ -150,7 +153,7 @@ describe('a mount served by a worker', { skip, timeout: 120_000 }, () => {
 
   it('tells of counters, limits and notifications, and refuses a busy unmount', async (t) => {
     const { mnt, source } = places(t)
-    const session = await mount(mnt, new URL(module), { data: { source } satisfies Data, encoding: 'latin1' })
+    const session = await mount(mnt, new URL(module), { data: { source } satisfies Data, ...options })
     cleanup(t, () => session.shutdown())
     assert.ok(session instanceof WorkerSession)
     assert.equal(session.mountPoint, mnt)
@@ -248,7 +251,7 @@ describe('a mount served by a worker', { skip, timeout: 120_000 }, () => {
       Array.from({ length: 8 }, async (_, i) => {
         const { mnt, source } = places(t)
         writeFileSync(join(source, 'number'), `${i}\n`)
-        const session = await mount(mnt, new URL(module), { data: { source }, encoding: 'latin1' })
+        const session = await mount(mnt, new URL(module), { data: { source }, ...options })
         cleanup(t, () => session.shutdown())
         return { mnt, session }
       }),
