@@ -269,9 +269,11 @@ export const cases: Record<string, Case> = {
       inos.add((await fs.stat(`${dir}/${name}`)).ino)
     }
     assert.equal(inos.size, names.length)
+    const file = await fs.open(`${dir}/.hidden`, 'r')
     const { ino } = await fs.stat(`${dir}/.hidden`)
     await fs.rename(`${dir}/.hidden`, `${dir}/shown`)
     assert.equal((await fs.stat(`${dir}/shown`)).ino, ino)
+    await file.close()
   },
 
   async 'lists and removes many'(fs, dir) {

@@ -11,6 +11,7 @@ import { has } from './shapes/shape.js'
 import type { Shape, ShapeOptions, Thing } from './shapes/shape.js'
 import { sync } from './shapes/sync.js'
 import { union } from './shapes/union.js'
+import { vfs } from './shapes/vfs.js'
 import { unstorage } from './shapes/unstorage.js'
 
 /** An object that was written to the contract, or comes close enough. */
@@ -31,6 +32,7 @@ export const shapes: readonly Shape[] = [
   unstorage,
   justBash,
   memfs,
+  vfs,
   sync,
   withPromises,
   mountx,

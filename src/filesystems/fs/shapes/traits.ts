@@ -7,10 +7,9 @@ export type Traits = Pick<PathFilesystem, 'readOnly' | 'stableHandles' | 'checks
 
 export function traitsOf(thing: Thing): Traits {
   const memfs = '__vol' in thing || has(thing, 'fromJSON', 'toJSON')
-  const vfs = 'provider' in thing || 'supportsWatch' in thing
   return {
     // Their handles hold the file itself; others hold a path, or nobody knows what.
-    stableHandles: memfs || vfs,
+    stableHandles: memfs,
     checksPermissions: memfs || isUnion(thing),
     ...(thing['readonly'] === true && { readOnly: true }),
   }
