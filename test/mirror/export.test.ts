@@ -12,7 +12,7 @@ import { Mirrored, temporary } from './mounted.js'
 const ESTALE = -116
 
 /** A filesystem of its own, all of it mirrored: a loop device of each type that the machine can make. */
-const types = ['ext4', 'btrfs'] as const
+const types = ['ext4', 'xfs', 'btrfs'] as const
 
 function handleOf(path: string): FileHandle {
   const handle = syscalls.nameToHandleAt(sys.AT_FDCWD, path, 0)
@@ -45,7 +45,7 @@ for (const type of types) {
     const image = join(dir, 'image')
     const made = await run('sh', [
       '-ec',
-      `truncate -s 128M ${image} && mkfs.${type} -q ${image} && mount -o loop ${image} ${src}`,
+      `truncate -s 512M ${image} && mkfs.${type} -q ${image} && mount -o loop ${image} ${src}`,
     ])
     if (made.code !== 0) missing = `no ${type} here: ${made.stderr.trim()}`
   })

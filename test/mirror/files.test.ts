@@ -1,12 +1,15 @@
 // Files through a real mount behave as on the source: open and deleted, linked, renamed, special, sparse, deep.
 import { strict as assert } from 'node:assert'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as sys from 'devfuse/syscalls'
 import { StatxBuffer, syscalls } from 'devfuse/syscalls'
+import { compiled } from '../support/mounting.js'
 import { Mirrored } from './mounted.js'
 
 let mirrored: Mirrored
@@ -202,6 +205,26 @@ test('birth times and inode flags are those of the source', () => {
     return [result, bytes.readUInt32LE(0)]
   })
   assert.deepEqual(flags[0], flags[1])
+})
+
+test('who waits for a lock can be interrupted and killed, and a lock goes with its holder', async () => {
+  const path = join(mnt, 'locked')
+  fs.writeFileSync(path, '')
+  const program = compiled('test/mount/locks.c')
+  for (const wait of ['flock 0 x', 'wait 0 w 0 0', 'ofdwait 0 w 0 0']) {
+    const input = `open 0 ${path}\n${wait}\n`
+    const holder = spawn(program)
+    const got = once(createInterface(holder.stdout), 'line')
+    holder.stdin.write(input.replace('wait', 'set'))
+    await got
+    await sleep(50)
+    const interrupted = spawnSync(program, { input: `open 0 ${path}\nalarm 1\n${wait}\n`, timeout: 10_000 })
+    assert.equal(String(interrupted.stdout), 'ok\nok\nEINTR\n', wait)
+    const killed = spawnSync(program, { input, timeout: 300, killSignal: 'SIGKILL' })
+    assert.deepEqual([killed.signal, String(killed.stdout)], ['SIGKILL', 'ok\n'], wait)
+    holder.kill('SIGKILL')
+    assert.equal(String(spawnSync(program, { input, timeout: 10_000 }).stdout), 'ok\nok\n', wait)
+  }
 })
 
 test('a tree deeper than PATH_MAX', () => {
