@@ -11,11 +11,10 @@ import { copies } from './copy.js'
 import { Kernel, OFFERED } from './kernel.js'
 import { resolveOptions } from './options.js'
 import type { FsFromOptions } from './options.js'
-import type { PathLike } from 'node:fs'
+import type { Mode, PathLike } from 'node:fs'
 import { trees } from './trees.js'
 
 export type { FollowOptions } from './calls.js'
-export type { FsFileHandle } from './file-handle.js'
 export type { FsFromOptions } from './options.js'
 
 /** What was still open, or still held, when a view was closed. */
@@ -62,8 +61,18 @@ export type FsCalls = Pick<
   | 'constants'
 >
 
+/** FileHandle of node:fs/promises, and the calls that it lacks. Its `fd` is no descriptor: calls of node:fs refuse it with EBADF. */
+export interface FsHandle extends FsPromises.FileHandle {
+  /** lseek(2): where the next data (SEEK_DATA) or hole (SEEK_HOLE) begins, in bytes. ENXIO past the end. */
+  seek(offset: number, whence: 'data' | 'hole'): Promise<number>
+  /** fallocate(2) with FALLOC_FL_* flags of `devfuse/syscalls`, bytes. EOPNOTSUPP where the filesystem has no such operation. */
+  fallocate(offset: number, length: number, mode?: number): Promise<void>
+}
+
 /** What {@link fsFrom} returns: node:fs/promises over a filesystem, and the calls that it lacks. */
-export interface FsView extends FsCalls, AsyncDisposable {
+export interface FsView extends Omit<FsCalls, 'open'>, AsyncDisposable {
+  /** open(2), with the flags of node:fs or their numbers. */
+  open(path: PathLike, flags?: string | number, mode?: Mode): Promise<FsHandle>
   /** renameat2(2) with RENAME_NOREPLACE, RENAME_EXCHANGE or RENAME_WHITEOUT (`devfuse/syscalls`). */
   rename2(oldPath: PathLike, newPath: PathLike, flags: number): Promise<void>
   /** getxattr(2). ENODATA where there is no such attribute, EOPNOTSUPP where the filesystem has none at all. */

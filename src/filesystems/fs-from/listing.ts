@@ -33,13 +33,15 @@ export async function* list(kernel: Kernel, node: Node): AsyncGenerator<Listed> 
   const file = await openKnown(kernel, node, O_RDONLY | O_DIRECTORY)
   try {
     const asked = new Set<number>()
+    let before = ''
     for (let offset = 0; ;) {
-      if (asked.has(offset))
-        throw new BadReply(
-          `the listing comes round to offset ${offset} again: the handler must go on after it`,
-        )
-      asked.add(offset)
       const entries = await page(kernel, node, file.fh, offset)
+      // A kernel would go round for ever.
+      const names = entries.map(({ name }) => name).join('/')
+      if (asked.has(offset) || (names !== '' && names === before))
+        throw new BadReply(`the listing from offset ${offset} is what came before: it must go on after it`)
+      before = names
+      asked.add(offset)
       const final = entries.at(-1)
       if (final === undefined) return
       offset = final.off

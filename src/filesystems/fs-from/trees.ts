@@ -233,6 +233,7 @@ function joined(below: string, name: string | Buffer): string | Buffer {
 
 /** The same error as another call would say it. */
 function systemErrorLike(error: unknown, syscall: string): unknown {
-  const { errno, path } = error as NodeJS.ErrnoException
-  return typeof errno === 'number' ? systemErrorOf(new Failure(errno), syscall, path) : error
+  const { errno, path, cause } = error as NodeJS.ErrnoException
+  if (typeof errno !== 'number') return error
+  return systemErrorOf(cause instanceof Failure ? cause : new Failure(errno), syscall, path)
 }

@@ -22,4 +22,4 @@ export type {
   Time,
 } from './path-filesystem.js'
 export { fsFrom } from '../fs-from/index.js'
-export type { FollowOptions, FsCalls, FsFileHandle, FsFromOptions, FsView, Leaks } from '../fs-from/index.js'
+export type { FollowOptions, FsCalls, FsFromOptions, FsHandle, FsView, Leaks } from '../fs-from/index.js'
