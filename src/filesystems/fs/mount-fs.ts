@@ -16,13 +16,18 @@ export async function mountFs(fsLike: object, mountPoint: string, options: FsOpt
   const { path, shape: shapeOptions, session } = splitOptions(options)
   const { fs, shape } = recognise(fsLike, shapeOptions)
   await fs.init?.()
-  const filesystem = filesystemOver(fs, path, true)
-  const { prefer = [], ...mountOptions } = filesystem.mountOptions
-  return mount(mountPoint, filesystem, {
-    fsName: shape.replaceAll(/[\s,]+/g, '-'),
-    subtype: 'fs',
-    ...mountOptions,
-    ...session,
-    prefer: [...prefer, ...(session.prefer ?? [])],
-  })
+  try {
+    const filesystem = filesystemOver(fs, path, true)
+    const { prefer = [], ...mountOptions } = filesystem.mountOptions
+    return await mount(mountPoint, filesystem, {
+      fsName: shape.replaceAll(/[\s,]+/g, '-'),
+      subtype: 'fs',
+      ...mountOptions,
+      ...session,
+      prefer: [...prefer, ...(session.prefer ?? [])],
+    })
+  } catch (error) {
+    await fs.destroy?.()
+    throw error
+  }
 }
