@@ -20,6 +20,8 @@ export interface OperationInfo {
   readonly reply: ReplyKind
   /** What is answered when the filesystem has no such method; 0 is success. */
   readonly absent: Errno | 0
+  /** What is answered when a number of the request is beyond 2^53-1. */
+  readonly overflow: Errno
   /** ENOSYS switches the operation off for the rest of the mount. */
   readonly sticky: boolean
   /** Minor protocol version that brought it. */
@@ -37,6 +39,9 @@ export function emitInfo(): string {
   const names = operations.map((row) => `  | '${row.name}'`).join('\n')
   const handlers = [...new Set(operations.map(handlerOf))].filter((name) => name !== null)
   const kinds = [...new Set(operations.map((row) => row.reply))]
+  const errnos = [...new Set(operations.flatMap((row) => [row.absent, overflowOf(row)]))].filter(
+    (name) => name !== 0,
+  )
   const indexed: string[] = []
   for (let opcode = 0; opcode <= LAST_OPCODE; opcode++) {
     const row = operations.find((candidate) => candidate.opcode === opcode)
@@ -45,7 +50,7 @@ export function emitInfo(): string {
   return (
     preamble('Facts of each operation.') +
     `import type { Errno } from '../errno.js'\n` +
-    `import { ${[...new Set(operations.map((row) => row.absent))].filter((name) => name !== 0).join(', ')} } from '../errno.js'\n` +
+    `import { ${errnos.join(', ')} } from '../errno.js'\n` +
     `import type { FlagSetName } from './constants.js'\nimport * as replies from './replies.js'\n\n` +
     `/** Name of an operation. */\nexport type OperationName =\n${names}\n\n` +
     `/** Name of a method of a filesystem. */\nexport type HandlerName =\n${handlers.map((name) => `  | '${name}'`).join('\n')}\n\n` +
@@ -55,6 +60,10 @@ export function emitInfo(): string {
     `}\n\n/** Facts by opcode; CUSE_INIT (4096) stands only in \`operationsByName\`. */\n` +
     `export const operations: readonly (OperationInfo | undefined)[] = [\n${indexed.join('')}]\n`
   )
+}
+
+function overflowOf(row: Operation): string {
+  return row.overflow ?? 'EOVERFLOW'
 }
 
 function emitRow(row: Operation): string {
@@ -73,7 +82,7 @@ function emitRow(row: Operation): string {
   return (
     `  ${row.name}: {\n    opcode: ${row.opcode},\n    name: '${row.name}',\n` +
     `    handler: ${handler === null ? 'null' : `'${handler}'`},\n    reply: '${row.reply}',\n    absent: ${row.absent},\n` +
-    `    sticky: ${row.sticky ?? false},\n    since: ${row.since},\n    payload: ${row.payload ? `'${row.payload.js}'` : 'undefined'},\n` +
+    `    overflow: ${overflowOf(row)},\n    sticky: ${row.sticky ?? false},\n    since: ${row.since},\n    payload: ${row.payload ? `'${row.payload.js}'` : 'undefined'},\n` +
     `    fields: [${fields.join(', ')}],\n` +
     `    encode: ${call === '0' ? '() => 0' : `(view, at, value) => ${call}`},\n  },\n`
   )

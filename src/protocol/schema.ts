@@ -113,6 +113,8 @@ export interface Operation {
   readonly negative?: true
   /** What is answered when the filesystem has no such method; 0 is success. */
   readonly absent: string | 0
+  /** What is answered when a number of the request is beyond 2^53-1; EOVERFLOW where absent. */
+  readonly overflow?: 'EFBIG'
   /** ENOSYS switches the operation off for the rest of the mount. */
   readonly sticky?: true
   /** When the kernel sends it. */

@@ -2,7 +2,7 @@
 // and once on its way out, as a value, an errno or a thrown error. FORGET, INTERRUPT and INIT end here.
 import type { RequestReceiver, Transport } from '../device/transport.js'
 import { accessGuard } from './access.js'
-import { EINTR, ENOSYS, EILSEQ, EIO, EOVERFLOW, describeErrno } from '../protocol/index.js'
+import { EINTR, ENOSYS, EILSEQ, EIO, describeErrno } from '../protocol/index.js'
 import { ILLEGAL_NAME, OVERFLOW, decoders, encodeInitOut, operations } from '../protocol/index.js'
 import type {
   AnyRequest,
@@ -141,7 +141,11 @@ export class Dispatcher implements RequestReceiver {
     const at = payload < 0 ? op + decoder.size(this.#context) : payload
     const request = decoder.decode(memory, view, header, op, at, end, this.#context)
     if (typeof request !== 'object') {
-      this.#refuse(view, header, request === OVERFLOW ? EOVERFLOW : request === ILLEGAL_NAME ? EILSEQ : EIO)
+      this.#refuse(
+        view,
+        header,
+        request === OVERFLOW ? info.overflow : request === ILLEGAL_NAME ? EILSEQ : EIO,
+      )
       return false
     }
     if (info.payload === undefined) {

@@ -2,7 +2,7 @@
 // takes back when nobody receives an answer. Bytes in, bytes out; no mount.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { EEXIST, EIO, ENOENT, ENOSYS, EOPNOTSUPP, ERANGE } from 'devfuse'
+import { EEXIST, EFBIG, EIO, ENOENT, ENOSYS, EOPNOTSUPP, EOVERFLOW, ERANGE } from 'devfuse'
 import type { Filesystem } from 'devfuse'
 import { FakeKernel } from '#dist/device/fake-kernel.js'
 import { resolveOptions } from '#dist/session/options.js'
@@ -68,6 +68,31 @@ describe('answers', () => {
     assert.equal((await kernel.request('statfs')).error, 0)
     assert.equal((await kernel.request('lookup', { name: 'a' })).error, ENOSYS)
     assert.equal((await kernel.request('mkdir', { name: 'a', mode: 0, umask: 0 })).error, -1)
+  })
+
+  it('answers numbers that JavaScript cannot hold by itself: EFBIG in a size or where to write, else EOVERFLOW', async () => {
+    let called = 0
+    const count = () => {
+      called++
+      return EIO
+    }
+    const { kernel } = await serve({
+      write: count,
+      setattr: count,
+      fallocate: count,
+      lseek: count,
+      read: count,
+    })
+    const huge = 2n ** 60n
+    for (const [name, fields, expected] of [
+      ['write', { offset: huge, data: Buffer.from('x') }, EFBIG],
+      ['setattr', { valid: 8, size: huge }, EFBIG],
+      ['fallocate', { offset: 0, length: huge }, EFBIG],
+      ['read', { offset: huge, size: 10 }, EOVERFLOW],
+      ['lseek', { offset: huge, whence: 3 }, EOVERFLOW],
+    ] as const)
+      assert.equal((await kernel.request(name, fields)).error, expected, name)
+    assert.equal(called, 0)
   })
 
   it('fits extended attributes to the size asked for', async () => {
