@@ -23,10 +23,23 @@ export interface Example {
 export const built = (name: string): string => join(folder, `${name}.js`)
 
 /** Starts `examples/<name>.ts` with a mount point and `args`; resolves once it is mounted. */
-export async function example(t: TestContext, name: string, ...args: string[]): Promise<Example> {
+export function example(t: TestContext, name: string, ...args: string[]): Promise<Example> {
+  return exampleWith(t, {}, name, ...args)
+}
+
+/** The same with another Node, or with variables in its environment. */
+export async function exampleWith(
+  t: TestContext,
+  { node = process.execPath, env = {} }: { node?: string; env?: NodeJS.ProcessEnv },
+  name: string,
+  ...args: string[]
+): Promise<Example> {
   const mnt = join(temporary(t), 'mnt')
   mkdirSync(mnt)
-  const child = spawn(process.execPath, [built(name), mnt, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(node, [built(name), mnt, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
   let output = ''
   const exit = new Promise<void>((done) => child.once('close', () => done()))
   const mounted = new Promise<void>((done) => {

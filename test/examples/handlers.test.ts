@@ -17,7 +17,7 @@ describe('every example', () => {
       const lines = text.split('\n').length - 1
       if (name !== 'start.ts') assert.ok(lines < 100, `${name} has ${lines} lines`)
       for (const [, from] of text.matchAll(/from '([^']+)'/g)) {
-        assert.match(from, /^(node:\w|devfuse(\/(syscalls|mirror|inodes))?$|\.\/simple-store\.js$)/, name)
+        assert.match(from, /^(node:\w|devfuse(\/(fs|syscalls|mirror|inodes))?$|\.\/[\w-]+\.js$)/, name)
       }
     }
   })
