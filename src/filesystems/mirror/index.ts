@@ -43,7 +43,7 @@ export interface MirrorFilesystem extends Filesystem, Disposable {
  * Access times are kept as the options say (`noatime`, `nodiratime`, `relatime`, `strictatime`, `readOnly`; for root), else as
  * the source's own mount does; a later `mount -o remount` changes nothing, because the kernel does not tell of it.
  *
- * Where the source is ext4, xfs, btrfs or f2fs, nodeids are its inode numbers, so that file handles of the mount (NFS) hold as long as
+ * Where the source is ext4, xfs or btrfs, nodeids are its inode numbers, so that file handles of the mount (NFS) hold as long as
  * the files do. For a source that is a part of its filesystem, that means the files seen since the server started.
  *
  * POSIX and flock(2) locks are the kernel's own: they work between all users of the mount, waiting for one can be

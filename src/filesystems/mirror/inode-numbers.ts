@@ -21,7 +21,6 @@ interface Shape {
  */
 const SHAPES = new Map<number, Shape>([
   [0xef53, { type: 1, length: 8, wide: false, generation: 4, root: 2 }], // ext2, ext3, ext4
-  [0xf2f52010, { type: 1, length: 8, wide: false, generation: 4, root: 3 }], // f2fs
   [0x9123683e, { type: 0x4d, length: 20, wide: true, generation: 16, root: 256 }], // btrfs, one subvolume
   [0x58465342, { type: 0x81, length: 12, wide: true, generation: 8, root: 0, asks: true }], // xfs
 ])
