@@ -11,6 +11,8 @@ const KEEP_CACHE = 2
 const S_IFCHR = 0o020000
 const FATTR_MODE = 1
 const KILL_SUIDGID = 1 << 2
+/** A process that there is not. */
+const NOBODY = 2 ** 30
 
 async function bed(options: MemoryOptions = {}) {
   const filesystem = memoryFilesystem(options)
@@ -96,11 +98,11 @@ describe('the memory filesystem', () => {
     assert.equal(await modeOf(plain), 0o6755)
     await ask('write', { ...write, nodeid: plain, writeFlags: KILL_SUIDGID })
     assert.equal(await modeOf(plain), 0o755)
-    // setgid without execution for the group stays with a write, and goes when the kernel asks for nothing else.
+    // setgid without execution for the group goes where the caller is a stranger to the group.
     await ask('setattr', { nodeid: plain, valid: FATTR_MODE, mode: 0o2644 })
     await ask('write', { ...write, nodeid: plain, writeFlags: KILL_SUIDGID })
     assert.equal(await modeOf(plain), 0o2644)
-    await ask('setattr', { nodeid: plain, valid: 0 })
+    await ask('setattr', { nodeid: plain, valid: 0, gid: 4711, pid: NOBODY })
     assert.equal(await modeOf(plain), 0o644)
   })
 

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { devfuse } from '../programs/mounted.js'
 
 /** A server that hangs is killed after so many seconds: every caller on its mount then returns. */
-const LIFETIME = '100'
+const LIFETIME = 100
 
 export class MountedMemory {
   readonly mnt: string
@@ -22,11 +22,14 @@ export class MountedMemory {
   }
 
   /** Mounts with arguments of `devfuse memory`. */
-  static async start(...args: string[]): Promise<MountedMemory> {
+  static async start(
+    { lifetime = LIFETIME }: { lifetime?: number },
+    ...args: string[]
+  ): Promise<MountedMemory> {
     const dir = mkdtempSync(join(tmpdir(), 'devfuse-memory-'))
     chmodSync(dir, 0o755)
     mkdirSync(join(dir, 'mnt'))
-    const words = ['-s', 'KILL', LIFETIME, ...devfuse, 'memory', join(dir, 'mnt'), ...args]
+    const words = ['-s', 'KILL', `${lifetime}`, ...devfuse, 'memory', join(dir, 'mnt'), ...args]
     const child = spawn('timeout', words, { stdio: ['ignore', 'pipe', 'inherit'] })
     const ended = new Promise<string>((resolve) => child.once('exit', (code) => resolve(`status ${code}`)))
     const ready = new Promise<undefined>((resolve) => child.stdout.once('data', () => resolve(undefined)))

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import type { MirrorOptions } from 'devfuse/mirror'
 
 /** A server that hangs is killed after so many seconds: every caller on its mount then returns. */
-const LIFETIME = '100'
+const LIFETIME = 100
 
 export interface Known {
   inodes: number
@@ -23,6 +23,8 @@ export interface Place {
   mnt?: string
   /** Words before the command, such as `prlimit --nofile=256`. */
   prefix?: string[]
+  /** Seconds after which the server is killed. */
+  lifetime?: number
 }
 
 /** A directory of this test's own, open to every user. */
@@ -53,7 +55,14 @@ export class Mirrored {
     const mnt = place.mnt ?? join(dir!, 'mnt')
     for (const one of [src, mnt]) mkdirSync(one, { recursive: true })
     const server = join(import.meta.dirname, 'server.js')
-    const words = ['-s', 'KILL', LIFETIME, ...(place.prefix ?? []), process.execPath, server]
+    const words = [
+      '-s',
+      'KILL',
+      `${place.lifetime ?? LIFETIME}`,
+      ...(place.prefix ?? []),
+      process.execPath,
+      server,
+    ]
     const child = spawn('timeout', [...words, src, mnt, JSON.stringify(options)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import * as sys from 'devfuse/syscalls'
 import { syscalls } from 'devfuse/syscalls'
 import type { MirrorOptions } from 'devfuse/mirror'
 import { Mirrored } from './mounted.js'
@@ -165,5 +166,46 @@ for (const options of [{ passthrough: 'on' }, { passthrough: 'off' }] satisfies 
     assert.throws(() => as('', 'rm -f secret', mnt))
     fs.chmodSync(join(mnt, 'open/file'), 0o666)
     assert.throws(() => as('', 'chmod 777 ../secret', join(mnt, 'open')))
+  })
+
+  test(`${label}: the whiteout that a rename leaves belongs to whoever renames`, () => {
+    for (const root of [src, mnt]) {
+      const directory = join(root, 'open')
+      fs.writeFileSync(join(directory, 'hidden'), '')
+      const at = sys.AT_FDCWD
+      process.setegid?.(1000)
+      process.seteuid?.(1000)
+      const from = join(directory, 'hidden')
+      const result = syscalls.renameat2(at, from, at, join(directory, 'shown'), sys.RENAME_WHITEOUT)
+      process.seteuid?.(0)
+      process.setegid?.(0)
+      assert.equal(result, 0)
+      const { uid, gid, rdev } = fs.lstatSync(from)
+      assert.deepEqual([root, uid, gid, rdev], [root, 1000, 1000, 0])
+      fs.unlinkSync(from)
+    }
+  })
+
+  test(`${label}: chown(2) that changes nothing clears set-id bits of special files, too`, () => {
+    for (const root of [src, mnt]) {
+      const fifo = join(root, 'set-id-fifo')
+      assert.equal(syscalls.mknodat(sys.AT_FDCWD, fifo, sys.S_IFIFO | 0o600, 0), 0)
+      fs.chmodSync(fifo, 0o6755)
+      fs.chownSync(fifo, -1, -1)
+      assert.equal(modeOf(fifo), 0o755)
+      fs.unlinkSync(fifo)
+    }
+  })
+
+  test(`${label}: O_TRUNC truncates with the access mode that allows neither reading nor writing`, () => {
+    for (const root of [src, mnt]) {
+      const file = join(root, 'fourth-mode')
+      fs.writeFileSync(file, 'content')
+      const fd = syscalls.openat(sys.AT_FDCWD, file, sys.O_WRONLY | sys.O_RDWR | sys.O_TRUNC)
+      assert.ok(fd >= 0, `${root}: ${fd}`)
+      syscalls.close(fd)
+      assert.equal(fs.statSync(file).size, 0)
+      fs.unlinkSync(file)
+    }
   })
 }

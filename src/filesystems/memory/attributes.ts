@@ -31,7 +31,7 @@ import { now } from './clock.js'
 import type { MemoryInode } from './inode.js'
 import { NAME_MAX } from './names.js'
 import { PAGE } from './pages.js'
-import { dropCapabilities, killOnDemand, killSuidgid } from './privileges.js'
+import { dropCapabilities, killSuidgid } from './privileges.js'
 import { FOREVER } from './tree.js'
 import type { Tree } from './tree.js'
 
@@ -45,12 +45,11 @@ export function attributes(tree: Tree) {
     return result
   }
 
-  const setOwner = (inode: MemoryInode, { valid, newUid, newGid }: SetattrRequest): void => {
-    if ((valid & FATTR_UID) !== 0) inode.uid = newUid
-    if ((valid & FATTR_GID) !== 0) inode.gid = newGid
-    if (inode.isDirectory()) return
-    killSuidgid(inode)
+  const setOwner = (inode: MemoryInode, request: SetattrRequest): void => {
+    killSuidgid(inode, request)
     dropCapabilities(tree, inode)
+    if ((request.valid & FATTR_UID) !== 0) inode.uid = request.newUid
+    if ((request.valid & FATTR_GID) !== 0) inode.gid = request.newGid
   }
 
   const setTimes = (inode: MemoryInode, request: SetattrRequest): void => {
@@ -82,8 +81,8 @@ export function attributes(tree: Tree) {
         inode.content.truncate(request.size)
         dropCapabilities(tree, inode)
       }
-      if ((valid & ~FATTR_FH) === 0) killOnDemand(inode, request)
-      if ((valid & FATTR_KILL_SUIDGID) !== 0) killSuidgid(inode)
+      // Kernel: the removal of set-id bits before a fallocate or a copy arrives as a SETATTR that sets nothing.
+      if ((valid & FATTR_KILL_SUIDGID) !== 0 || (valid & ~FATTR_FH) === 0) killSuidgid(inode, request)
       if ((valid & FATTR_MODE) !== 0) {
         const result = setMode(inode, request.mode)
         if (result < 0) return result as Errno

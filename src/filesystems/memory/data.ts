@@ -25,6 +25,7 @@ import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,
+  O_DIRECT,
   O_NOATIME,
   O_TRUNC,
   SEEK_DATA,
@@ -53,6 +54,15 @@ export function data(tree: Tree) {
     return inode.content ?? (inode.isDirectory() ? EISDIR : EINVAL)
   }
 
+  /**
+   * Kernel: it drops cached pages before an asynchronous O_DIRECT write, but not after it, and a read in between has cached the
+   * old bytes. With FUSE_EXPLICIT_INVAL_DATA nobody else would ever drop them.
+   */
+  const afterDirectWrite = async (nodeid: number, offset: number, written: number): Promise<number> => {
+    await tree.notify?.invalInode(nodeid, offset, written).catch(() => false)
+    return written
+  }
+
   return {
     open(request: OpenRequest): OpenReply | Errno {
       const { nodeid, flags } = request
@@ -61,7 +71,7 @@ export function data(tree: Tree) {
       if (typeof content === 'number') return content
       if ((flags & O_TRUNC) !== 0) {
         content.truncate(0)
-        if (request.killSuidgid) killSuidgid(inode!)
+        if (request.killSuidgid) killSuidgid(inode!, request)
         changed(inode!)
       }
       // Only a READ that reaches us moves the access time.
@@ -77,17 +87,19 @@ export function data(tree: Tree) {
       return content.read(offset, size)
     },
 
-    write({ nodeid, offset, data: bytes, writeFlags }: WriteRequest): number {
+    write(request: WriteRequest): number | Promise<number> {
+      const { nodeid, offset, data: bytes, writeFlags } = request
       const inode = tree.inode(nodeid)
       const content = contentOf(inode)
       if (typeof content === 'number') return content
       const written = content.write(bytes, offset)
       if (written <= 0) return written
-      if ((writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0) killSuidgid(inode!)
+      if ((writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0) killSuidgid(inode!, request)
       // Kernel: with FUSE_WRITEBACK_CACHE it sets the times of what it has cached itself.
       if (tree.writeback && (writeFlags & FUSE_WRITE_CACHE) !== 0) dropCapabilities(tree, inode!)
       else changed(inode!)
-      return written
+      const isDirect = (request.flags & O_DIRECT) !== 0 && (writeFlags & FUSE_WRITE_CACHE) === 0
+      return isDirect ? afterDirectWrite(nodeid, offset, written) : written
     },
 
     fallocate({ nodeid, mode, offset, length }: FallocateRequest): void | Errno {

@@ -1,7 +1,7 @@
 // devfuse/memory: a filesystem that lives in the memory of its process, as tmpfs lives in the kernel's.
 // This file puts the parts together; start reading at tree.ts.
 import { mount } from '../../index.js'
-import type { Filesystem, Negotiation, Session, SessionOptions } from '../../index.js'
+import type { Filesystem, Negotiation, Notifier, Session, SessionOptions } from '../../index.js'
 import { attributes } from './attributes.js'
 import { create } from './create.js'
 import { data } from './data.js'
@@ -47,8 +47,9 @@ export function memoryFilesystem(options: MemoryOptions = {}): MemoryFilesystem 
     get used() {
       return { bytes: tree.pool.used, inodes: tree.inodes.size }
     },
-    init({ agreed }: Negotiation) {
+    init({ agreed }: Negotiation, notify: Notifier) {
       tree.reset()
+      tree.notify = notify
       tree.writeback = agreed.has('FUSE_WRITEBACK_CACHE')
       tree.lists = agreed.has('FUSE_POSIX_ACL')
     },

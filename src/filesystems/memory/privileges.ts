@@ -1,6 +1,8 @@
 // Set-user-id and set-group-id bits and file capabilities, which go when others than the owner change a file.
 // Kernel: with FUSE_HANDLE_KILLPRIV_V2 it says when, and leaves it to the server.
-import { S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from '../../syscalls/index.js'
+import type { Request } from '../../protocol/index.js'
+import { S_ISGID, S_ISUID, S_IXGRP } from '../../syscalls/index.js'
+import { isEntitled } from '../entitled.js'
 import type { MemoryInode } from './inode.js'
 import type { Tree } from './tree.js'
 
@@ -11,18 +13,11 @@ export function dropCapabilities(tree: Tree, inode: MemoryInode): void {
   if (inode.xattrs?.has(CAPABILITY) === true) tree.setXattr(inode, CAPABILITY, undefined)
 }
 
-/** What a write, truncation or change of owner takes away: setuid, and setgid where the group may execute. */
-export function killSuidgid(inode: MemoryInode): void {
-  inode.mode &= ~(S_ISUID | ((inode.mode & S_IXGRP) !== 0 ? S_ISGID : 0))
-}
-
-/**
- * Kernel: a SETATTR that sets nothing comes before a fallocate, a copy or a write because some bit has to go, by the rule above
- * or because the caller is not of the file's group. Without setuid it must be setgid.
- */
-export function killOnDemand(inode: MemoryInode, caller: { gid: number }): void {
-  if ((inode.mode & S_IFMT) !== S_IFREG) return
-  const stranger = (inode.mode & S_ISUID) === 0 || inode.gid !== caller.gid
-  if (stranger) inode.mode &= ~S_ISGID
-  killSuidgid(inode)
+/** What a write, truncation or change of owner takes away: setuid, and setgid where the group may execute or the caller is a stranger. */
+export function killSuidgid(inode: MemoryInode, caller: Request): void {
+  const { mode } = inode
+  if (inode.isDirectory() || (mode & (S_ISUID | S_ISGID)) === 0) return
+  inode.mode &= ~S_ISUID
+  if ((mode & S_ISGID) === 0) return
+  if ((mode & S_IXGRP) !== 0 || !isEntitled(caller, inode.gid)) inode.mode &= ~S_ISGID
 }

@@ -1,6 +1,7 @@
 // All files of the filesystem: finds the inode of a request, makes new ones, counts what keeps them, and what they take.
 import { ENOSPC } from '../../protocol/index.js'
 import type { AttrReply, Entry, Errno } from '../../protocol/index.js'
+import type { Notifier } from '../../index.js'
 import { InodeTable } from '../../inodes/index.js'
 import { S_IFDIR } from '../../syscalls/index.js'
 import { isBefore, now } from './clock.js'
@@ -23,6 +24,8 @@ export class Tree {
   readonly inodes: InodeTable<MemoryInode>
   /** FUSE_WRITEBACK_CACHE was agreed: the kernel keeps size and times of regular files itself. */
   writeback = false
+  /** Takes back what the kernel has cached. */
+  notify: Notifier | undefined
   /** FUSE_POSIX_ACL was agreed: the kernel checks access lists. */
   lists = true
 

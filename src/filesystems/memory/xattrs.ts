@@ -31,10 +31,12 @@ const NAMESPACES = ['user.', 'trusted.', 'security.']
 /** Kernel: with FUSE_ALLOW_IDMAP only requests that create something say who calls. */
 const FUSE_INVALID_UIDGID = 0xffff_ffff
 
+const isList = (name: string): boolean => name === ACL_ACCESS || name === ACL_DEFAULT
+
 export function xattrs(tree: Tree) {
   const isSupported = (name: string): boolean =>
     NAMESPACES.some((space) => name.startsWith(space) && name.length > space.length) ||
-    ((name === ACL_ACCESS || name === ACL_DEFAULT) && tree.lists)
+    (isList(name) && tree.lists)
 
   const exists = (inode: MemoryInode, name: string): boolean => inode.xattrs?.has(name) === true
 
@@ -89,7 +91,8 @@ export function xattrs(tree: Tree) {
       const inode = tree.inode(nodeid)
       if (inode === undefined) return ESTALE
       if (!isSupported(name)) return EOPNOTSUPP
-      if (!exists(inode, name)) return ENODATA
+      // No list is what the mode says, and that can be had again.
+      if (!exists(inode, name)) return isList(name) ? undefined : ENODATA
       tree.setXattr(inode, name, undefined)
       inode.ctime = now()
     },

@@ -23,7 +23,7 @@ import type {
   StatxReply,
   StatxRequest,
 } from '../../protocol/index.js'
-import { AT_EMPTY_PATH, F_DUPFD_CLOEXEC, S_IFREG, UTIME_NOW, UTIME_OMIT } from '../../syscalls/index.js'
+import { AT_EMPTY_PATH, F_DUPFD_CLOEXEC, S_IFDIR, UTIME_NOW, UTIME_OMIT } from '../../syscalls/index.js'
 import type { MirrorInode } from './inode.js'
 import type { OpenFiles } from './open-files.js'
 import { killPrivileges } from './privileges.js'
@@ -75,7 +75,7 @@ export function attributes(tree: Tree, files: OpenFiles) {
   }
 
   const killAt = (inode: MirrorInode, request: SetattrRequest): void => {
-    const fd = inode.type === S_IFREG ? tree.descriptor(inode) : -1
+    const fd = inode.type === S_IFDIR ? -1 : tree.descriptor(inode)
     if (fd >= 0) killPrivileges(tree, fd, request)
   }
 

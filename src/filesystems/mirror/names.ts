@@ -17,10 +17,13 @@ import {
   AT_EMPTY_PATH,
   AT_REMOVEDIR,
   AT_SYMLINK_FOLLOW,
+  AT_SYMLINK_NOFOLLOW,
   RENAME_EXCHANGE,
+  RENAME_WHITEOUT,
   S_IFDIR,
+  S_ISGID,
 } from '../../syscalls/index.js'
-import { BAD_NAME, isPlainName } from './tree.js'
+import { BAD_NAME, STAT_MASK, isPlainName } from './tree.js'
 import type { MirrorInode } from './inode.js'
 import type { Tree } from './tree.js'
 
@@ -51,6 +54,12 @@ export function names(tree: Tree) {
   /** An entry moved here: its inode is found under the new name from now on. */
   const moved = (parent: MirrorInode, dirfd: number, name: string): void => {
     if (tree.statName(parent, name) === 0 && tree.known() !== undefined) tree.adopt(parent, name, dirfd)
+  }
+
+  /** The character device that RENAME_WHITEOUT has left belongs to the caller, as what the caller makes does. */
+  const giveWhiteout = (dirfd: number, name: string, { uid, gid }: RenameRequest): void => {
+    const setgid = sys.fstatx(dirfd, STAT_MASK, tree.found) === 0 && (tree.found.mode & S_ISGID) !== 0
+    sys.fchownat(dirfd, name, uid, setgid ? -1 : gid, AT_SYMLINK_NOFOLLOW)
   }
 
   /** `.` and `..` by which the kernel reconnects a directory that it knows by file handle (FUSE_EXPORT_SUPPORT). */
@@ -98,7 +107,8 @@ export function names(tree: Tree) {
 
     rmdir: ({ nodeid, name }: RmdirRequest) => remove(nodeid, name, AT_REMOVEDIR),
 
-    rename({ nodeid, name, newdir, newname, flags }: RenameRequest): void | Errno {
+    rename(request: RenameRequest): void | Errno {
+      const { nodeid, name, newdir, newname, flags } = request
       const from = tree.inode(nodeid)
       const to = tree.inode(newdir)
       if (from === undefined || to === undefined) return ESTALE
@@ -112,6 +122,7 @@ export function names(tree: Tree) {
       const last = tree.found.nlink <= 1
       const result = sys.renameat2(fromFd, name, toFd, newname, flags)
       if (result < 0) return result as Errno
+      if ((flags & RENAME_WHITEOUT) !== 0) giveWhiteout(fromFd, name, request)
       moved(to, toFd, newname)
       if (exchange) moved(from, fromFd, name)
       // Kernel: renaming one link over another of the same file does nothing.

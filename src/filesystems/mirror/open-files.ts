@@ -10,10 +10,10 @@ import {
   O_NOATIME,
   O_NOFOLLOW,
   O_NONBLOCK,
-  O_RDONLY,
   O_RDWR,
   O_SYNC,
   O_TRUNC,
+  O_WRONLY,
 } from '../../syscalls/index.js'
 import type { Credentials } from '../../syscalls/index.js'
 import type { MirrorInode } from './inode.js'
@@ -124,17 +124,17 @@ export class OpenFiles {
     const result = sys.fstatx(file.fd, STAT_MASK, found)
     if (result < 0) return result
     const long = this.#tree.freesMuch(size)
-    if ((file.flags & O_ACCMODE) !== O_RDONLY) {
+    if (canWrite(file)) {
       return long ? sys.ftruncateAsync(file.fd, size) : sys.ftruncate(file.fd, size)
     }
-    // Kernel: O_RDONLY | O_TRUNC truncates, but ftruncate(2) wants a descriptor open for writing.
+    // Kernel: an open only for reading truncates, too, with O_TRUNC, but ftruncate(2) wants a descriptor open for writing.
     const path = `/proc/self/fd/${file.fd}`
     return long ? sys.truncateAsync(path, size) : sys.truncate(path, size)
   }
 
   /** The open of `inode` that may write, if there is one. */
   writable(inode: MirrorInode): OpenFile | undefined {
-    return inode.files?.find((file) => (file.flags & O_ACCMODE) !== O_RDONLY)
+    return inode.files?.find(canWrite)
   }
 
   /** The session has ended and sends no more RELEASE. */
@@ -194,6 +194,12 @@ export class OpenFiles {
     if (left.length === 0) this.#tree.released(inode)
     this.#tree.close(inode, fd)
   }
+}
+
+/** Linux: the fourth access mode, O_WRONLY | O_RDWR, opens for ioctl(2) only. Source: open(2). */
+function canWrite({ flags }: OpenFile): boolean {
+  const access = flags & O_ACCMODE
+  return access === O_WRONLY || access === O_RDWR
 }
 
 /** Who asks, as the calls ending in `As` take it. */
