@@ -49,6 +49,10 @@ const CALLBACKS = [
 export const subjects: Record<string, Make> = {
   memfs: () => ({ fs: memfs({}).fs }),
   'memfs as { promises }': () => ({ fs: memfs({}).fs, options: { calls: 'async' } }),
+  'memfs, believed by the kernel': () => ({
+    fs: memfs({}).fs,
+    options: { entryValid: 5, attrValid: 5, negativeValid: 5 },
+  }),
   'unionfs of two memfs': () => {
     const union = new Union()
     union.use(memfs({ '/lower': 'of the lower layer' }).fs as never).use(memfs({}).fs as never)
@@ -65,6 +69,10 @@ export const subjects: Record<string, Make> = {
   'unstorage storage': () => ({ fs: createStorage() }),
   'unstorage fs driver': (base) => ({ fs: fsDriver({ base, ignore: [] }) }),
   'whole files, no handles': () => ({ fs: new WholeFiles() }),
+  'whole files, believed by the kernel': () => ({
+    fs: new WholeFiles(),
+    options: { entryValid: 5, attrValid: 5, negativeValid: 5 },
+  }),
   'handles that hold a path': () => ({ fs: new PathHandles() }),
   'sync methods for whole files': () => ({ fs: new WholeFilesSync() }),
 }

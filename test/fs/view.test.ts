@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fsFilesystem, fsFrom, recognise } from 'devfuse/fs'
+import type { PathOptions } from 'devfuse/fs'
 import { cases } from './shared-cases.js'
 import { subjects } from './subjects.js'
 
@@ -14,7 +15,8 @@ describe('an object without a mount', { concurrency: false }, () => {
       const back = mkdtempSync(join(tmpdir(), 'devfuse-view-'))
       t.after(() => rmSync(back, { recursive: true, force: true }))
       const { fs, options } = await make(back)
-      const view = fsFrom(fsFilesystem(recognise(fs, options).fs))
+      const { root, calls, ...times } = { ...options }
+      const view = fsFrom(fsFilesystem(recognise(fs, { root, calls }).fs, times as PathOptions))
       let at = 0
       for (const [title, one] of Object.entries(cases)) {
         await t.test(title, async () => {

@@ -126,6 +126,7 @@ export function attrOf(node: PathNode, stats: StatsLike, defaults: Defaults): At
     flags: 0,
   }
   const mtime = milliseconds(stats.mtimeMs, stats.mtime)
+  node.timed = mtime !== undefined
   const fallback = mtime ?? defaults.time * 1000
   setMtime(attr, fallback)
   setAtime(attr, milliseconds(stats.atimeMs, stats.atime) ?? fallback)

@@ -53,7 +53,7 @@ export class Creation {
     const wrongOwner = attr.uid !== caller.uid || attr.gid !== gid
     const wrongMode = (attr.mode & 0o7777) !== (mode & 0o7777) && !isSymlinkMode(attr.mode)
     const untimed = stats.mtimeMs === undefined && stats.mtime === undefined && stats.mtimeNs === undefined
-    if (untimed && tree.options.remember) tree.touched(node, stats)
+    if (untimed) tree.touched(node)
     if (!wrongOwner && !wrongMode && !untimed) return entry
     if (wrongOwner) yield* attempt(this.#setters.chown(node, caller.uid, gid, undefined, caller))
     if (wrongMode) yield* attempt(this.#setters.chmod(node, mode, undefined, caller))

@@ -115,7 +115,10 @@ export class Files {
   }
 
   #opened(node: PathNode, flags: number, handle: HandleLike): OpenReply {
-    if ((flags & O_TRUNC) !== 0) this.#tree.touched(node)
+    if ((flags & O_TRUNC) !== 0) {
+      if (node.opens !== undefined) for (const open of node.opens) open.written = 0
+      this.#tree.touched(node)
+    }
     return this.#reply(new OpenFile(node, flags, handle))
   }
 
@@ -135,7 +138,7 @@ export class Files {
     if (writes(flags) && fs.writeFile === undefined) throw unsupported('writing files')
     if (fs.readFile === undefined && fs.createReadStream !== undefined && !writes(flags)) {
       const file = new OpenFile(node, flags)
-      file.reader = new StreamReader((start) => fs.createReadStream!(node.path, { start }, caller))
+      file.reader = new StreamReader((start, who) => fs.createReadStream!(node.path, { start }, who))
       return this.#reply(file)
     }
     const content = this.contentOf(node)
@@ -224,7 +227,7 @@ export class Files {
       return file.track(count.then((value) => buffer.subarray(0, this.#bytesRead(node, offset, size, value))))
     }
     if (file.reader !== undefined)
-      return file.reader.read(offset, size).then((bytes) => {
+      return file.reader.read(offset, size, caller).then((bytes) => {
         if (bytes.byteLength < size) node.sizeRead = Math.max(node.sizeRead, offset + bytes.byteLength)
         return bytes
       })
@@ -282,7 +285,7 @@ export class Files {
 
   #wrote(file: OpenFile, end: number): void {
     if (end > file.written) file.written = end
-    if (file.node.remembered !== undefined) this.#tree.touched(file.node)
+    this.#tree.touched(file.node)
   }
 
   *#release(file: OpenFile, caller: Caller): Steps<void> {

@@ -22,7 +22,8 @@ export function entryOf(entry: EntryLike): ListedEntry {
   if (typeof entry === 'string') return { name: entry, type: 0, stats: undefined }
   if (entry instanceof Uint8Array) return { name: Buffer.from(entry).toString(), type: 0, stats: undefined }
   const { name } = entry
-  const hasStats = entry.mode !== undefined || entry.size !== undefined || entry.mtimeMs !== undefined
+  // A mode alone is what some Dirents have, too.
+  const hasStats = entry.size !== undefined || entry.mtimeMs !== undefined || entry.mtime !== undefined
   return {
     name: typeof name === 'string' ? name : Buffer.from(name).toString(),
     type: typeOf(entry),

@@ -50,6 +50,10 @@ export class PathNode extends Inode {
   sizeUnknown = false
   sizeRead = 0
   remembered: Remembered | undefined
+  /** The object tells when it was changed. */
+  timed = true
+  /** What several names of one file have in common, where the object tells. */
+  linkKey: string | undefined
   /** Open files, undefined where there are none. */
   opens: Set<OpenFile> | undefined
   /** Content in memory, of objects without handles. */

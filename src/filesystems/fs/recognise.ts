@@ -53,6 +53,10 @@ export interface Recognised {
  * is of no known kind.
  */
 export function recognise(fsLike: object, options: ShapeOptions = {}): Recognised {
+  if (typeof fsLike !== 'object' || fsLike === null)
+    throw new OptionError(
+      `an object is needed that is a filesystem, not ${fsLike === null ? 'null' : `a ${typeof fsLike}`}`,
+    )
   const thing = fsLike as Thing
   const shape = shapes.find((one) => one.fits(thing, options))
   if (shape === undefined) throw new OptionError(whatIsMissing(thing))

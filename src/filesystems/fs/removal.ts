@@ -1,4 +1,5 @@
 // Removing names: what is still open lives on, in the object's handle, under a hidden name, or in memory.
+import { randomBytes } from 'node:crypto'
 import { EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EOPNOTSUPP, EPERM } from '../../index.js'
 import type { Errno } from '../../index.js'
 import { modeOf } from './attributes.js'
@@ -12,6 +13,8 @@ import type { Tree } from './tree.js'
 
 export class Removal {
   readonly #tree: Tree
+  /** Two mounts may hide files of one object. */
+  readonly #mount = randomBytes(6).toString('hex')
   #hidden = 0
 
   constructor(tree: Tree) {
@@ -77,14 +80,19 @@ export class Removal {
    * was hidden.
    */
   *keepOpen(node: PathNode, caller: Caller): Steps<boolean> {
-    if (node.opens === undefined || node.aliases?.length) return false
+    if (node.opens === undefined) return false
     const { fs } = this.#tree
+    if (node.aliases !== undefined && node.aliases.length > 0) {
+      // It lives on under another name, which the handles don't know.
+      yield* this.letGo(node)
+      return false
+    }
     if (node.content !== undefined) {
       yield* wait(node.content.need(Infinity))
       return false
     }
     if (fs.open === undefined || fs.stableHandles || fs.rename === undefined) return false
-    const name = `.fuse_hidden_${node.nodeid}_${++this.#hidden}`
+    const name = `.fuse_hidden_${this.#mount}_${++this.#hidden}`
     const path = `/${name}`
     yield* this.letGo(node)
     this.#tree.hidden.add(name)

@@ -41,7 +41,7 @@ export class Setters {
     caller: Caller,
   ): Steps<void> {
     const { fs } = this.#tree
-    const call = fs.checksPermissions
+    const call = this.#tree.keepsAccess
       ? undefined
       : handle?.chown
         ? () => handle.chown!(uid, gid)

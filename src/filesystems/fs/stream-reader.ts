@@ -1,9 +1,9 @@
 // Reads at any position from an object that only gives streams: goes on where it is, and begins anew elsewhere.
-import type { Chunk, ContentLike } from './path-filesystem.js'
+import type { Caller, Chunk, ContentLike } from './path-filesystem.js'
 import { bytesOf } from './content.js'
 
 /** Begins a stream at a position. */
-export type Begin = (start: number) => ContentLike | PromiseLike<ContentLike>
+export type Begin = (start: number, caller: Caller) => ContentLike | PromiseLike<ContentLike>
 
 /** Kernel: readahead sends several reads at once, which may arrive in any order. So much of what was read is kept. */
 const KEPT = 4 * 1024 * 1024
@@ -25,8 +25,8 @@ export class StreamReader {
   }
 
   /** At most `size` bytes from `offset` on; fewer only at the end. One read after the other. */
-  read(offset: number, size: number): Promise<Buffer> {
-    const read = this.#last.then(() => this.#read(offset, size))
+  read(offset: number, size: number, caller: Caller): Promise<Buffer> {
+    const read = this.#last.then(() => this.#read(offset, size, caller))
     this.#last = read.catch(() => undefined)
     return read
   }
@@ -38,21 +38,21 @@ export class StreamReader {
     await source?.return?.()
   }
 
-  async #read(offset: number, size: number): Promise<Buffer> {
+  async #read(offset: number, size: number, caller: Caller): Promise<Buffer> {
     const tooFar = offset > this.#end + SKIPPED
     if (offset < this.#start || (tooFar && !this.#ended) || (this.#source === undefined && !this.#ended))
-      await this.#beginAt(offset)
+      await this.#beginAt(offset, caller)
     while (this.#end < offset + size && !this.#ended) await this.#pull(offset)
     if (offset >= this.#end) return Buffer.alloc(0)
     return this.#cut(offset, Math.min(offset + size, this.#end))
   }
 
-  async #beginAt(offset: number): Promise<void> {
+  async #beginAt(offset: number, caller: Caller): Promise<void> {
     await this.close()
     this.#chunks = []
     this.#start = this.#end = offset
     this.#ended = false
-    const content = await this.#begin(offset)
+    const content = await this.#begin(offset, caller)
     const whole = bytesOf(content)
     const chunks = whole === undefined ? (content as Iterable<Chunk> | AsyncIterable<Chunk>) : [whole]
     this.#source = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()

@@ -3,7 +3,7 @@
 import { InodeTable } from '../../inodes/index.js'
 import { ENOENT } from '../../index.js'
 import type { Entry, Errno } from '../../index.js'
-import { attrOf, copyOf, modeOf, mtimeTold, setMtime, setSize, typeOf } from './attributes.js'
+import { attrOf, copyOf, modeOf, setMtime, setSize, typeOf } from './attributes.js'
 import { isPromise, then } from './awaitable.js'
 import type { ResolvedFsOptions } from './options.js'
 import type { Awaitable, Caller, PathFilesystem, StatsLike } from './path-filesystem.js'
@@ -23,6 +23,8 @@ export class Tree {
   readonly root: PathNode
   /** Files that are hidden in `/`, by name. */
   readonly hidden = new Set<string>()
+  /** What would lock us out of the object is kept in memory. */
+  readonly keepsAccess: boolean
   readonly #lstat: ReturnType<typeof statMethod>
   readonly #inos = new Map<number, PathNode>()
   /** Nodes with several names, by what the object calls them. */
@@ -34,6 +36,7 @@ export class Tree {
     this.root = new PathNode(null, S_IFDIR, 1)
     this.#inos.set(1, this.root)
     this.inodes = new InodeTable(this.root)
+    this.keepsAccess = fs.checksPermissions === true && options.remember
     this.#lstat = statMethod(fs)
   }
 
@@ -83,7 +86,7 @@ export class Tree {
       if (this.#isStill(known, stats, told)) return known
       this.detach(known, { parent, name })
     }
-    const key = linkKey(stats, told)
+    const key = linkKeyOf(stats, told)
     const linked = key === undefined ? undefined : this.#linked.get(key)
     if (linked !== undefined && !linked.gone && this.#isStill(linked, stats, told)) {
       this.name(linked, parent, name)
@@ -93,6 +96,7 @@ export class Tree {
     node.objectIno = told
     node.ino = this.#inoFor(node, told)
     this.#inos.set(node.ino, node)
+    node.linkKey = key
     if (key !== undefined) this.#linked.set(key, node)
     this.inodes.add(node)
     ;(parent.children ??= new Map()).set(name, node)
@@ -195,18 +199,14 @@ export class Tree {
   /** Permission bits as the object gets them: never so few that it would refuse us what the kernel allows a caller. */
   modeForObject(mode: number, isDirectory: boolean): number {
     const bits = mode & 0o7777
-    return this.fs.checksPermissions ? bits | (isDirectory ? 0o700 : 0o600) : bits
+    return this.keepsAccess ? bits | (isDirectory ? 0o700 : 0o600) : bits
   }
 
   /** Notes that content was changed: an object without times would show none of it. */
-  touched(node: PathNode, stats?: StatsLike): void {
-    const told = stats === undefined ? undefined : mtimeTold(stats)
-    const { remembered } = node
-    if (remembered?.mtime === undefined && (stats === undefined || told !== undefined)) return
+  touched(node: PathNode): void {
+    if (!this.options.remember || (node.timed && node.remembered?.mtime === undefined)) return
     const now = Date.now() / 1000
-    node.remember().mtime = now
-    node.remember().ctime = now
-    node.remember().mtimeThen = told
+    Object.assign(node.remember(), { mtime: now, ctime: now, mtimeThen: undefined })
   }
 
   #drop(node: PathNode): void {
@@ -215,8 +215,8 @@ export class Tree {
     }
     this.inodes.forget(node.nodeid, node.lookups)
     if (this.#inos.get(node.ino) === node) this.#inos.delete(node.ino)
-    if (this.#linked.size === 0) return
-    for (const [key, linked] of this.#linked) if (linked === node) this.#linked.delete(key)
+    const { linkKey } = node
+    if (linkKey !== undefined && this.#linked.get(linkKey) === node) this.#linked.delete(linkKey)
   }
 
   /** Whether a known node can be what the object tells of now. */
@@ -263,7 +263,7 @@ export function isMissing(error: unknown): boolean {
 }
 
 /** Tells two names of one file from two files; only objects that count names can. */
-function linkKey(stats: StatsLike, told: number | undefined): string | undefined {
+function linkKeyOf(stats: StatsLike, told: number | undefined): string | undefined {
   if (told === undefined || stats.nlink === undefined || stats.nlink <= 1) return undefined
   if (typeOf(stats) === S_IFDIR) return undefined
   return `${String(stats.dev ?? 0)}:${told}`
