@@ -131,6 +131,22 @@ describe('a filesystem of callbacks', { skip, timeout: 60_000 }, () => {
     assert.match(store.seen(), /rename \/f \/\.fuse_hidden[0-9a-f]{16}\n/)
   })
 
+  it('forgets a removed file whose release fails, and removes none without unlink', async (t) => {
+    const store = new CallbackStore()
+    const failing = Object.assign(without(store), {
+      release: () => assert.fail('no release'),
+    } satisfies Handlers)
+    const { mnt, warnings } = await fuseMounted(t, failing)
+    await sh(`cd ${mnt}; echo text > f; exec 3< f; rm f`)
+    await until(() => store.items.size === 1)
+    assert.match(warnings.join(), /release failed .*no release/)
+    const kept = new CallbackStore()
+    const other = await fuseMounted(t, without(kept, 'unlink'))
+    const { stderr } = await run('sh', ['-c', `cd ${other.mnt}; echo text > f; exec 3< f; rm f`])
+    assert.match(stderr, /not implemented/)
+    assert.deepEqual([...kept.items.keys()], ['/', '/f'])
+  })
+
   it('asks for an open file by the path that it has now', async (t) => {
     const store = new CallbackStore()
     const { mnt } = await fuseMounted(t, store)

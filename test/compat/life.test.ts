@@ -311,18 +311,26 @@ describe('a handler that lies', { skip, timeout: 60_000 }, () => {
   it('makes its caller fail, and nobody else', async (t) => {
     const { mnt, warnings } = await fuseMounted(t, {
       getattr: (path, cb) =>
-        cb(0, path === '/bad' ? { mode: 0 } : { mode: path === '/' ? DIRECTORY : FILE, size: 5 }),
+        cb(
+          0,
+          path === '/bad' ? { mode: 0 } : { mode: path === '/' || path === '/d' ? DIRECTORY : FILE, size: 5 },
+        ),
       read: (path, _fd, buffer, length, _position, cb) =>
         cb(path === '/long' ? length + 1 : buffer.write('hello')),
       write: (path, _fd, _buffer, length, _position, cb) => cb(path === '/long' ? length + 1 : length),
-      readdir: (_path, cb) => cb(0, ['ok', 'not/ok']),
+      readdir: (path, cb) => cb(0, path === '/' ? ['ok', 'not/ok'] : ('names' as unknown as string[])),
+      release: () => {
+        throw new Error('not today')
+      },
       truncate: (_path, _size, cb) => cb(0),
     })
     assert.match((await run('stat', [`${mnt}/bad`])).stderr, /Input\/output error/)
     assert.match((await run('cat', [`${mnt}/long`])).stderr, /Input\/output error/)
     assert.match((await run('sh', ['-c', `echo > ${mnt}/long`])).stderr, /I\/O error|Input\/output error/)
     assert.match((await run('ls', [mnt])).stderr, /Input\/output error/)
+    assert.match((await run('ls', [`${mnt}/d`])).stderr, /Input\/output error/)
     assert.equal(await sh(`cat ${mnt}/f`), 'hello')
+    assert.match(warnings.join('\n'), /release failed .*: not today/)
     assert.match(warnings.join('\n'), /mode 00, which says no type/)
     assert.match(warnings.join('\n'), /`read` answered \d+ bytes of \d+/)
   })

@@ -1,13 +1,20 @@
 // Requests about open files and directories. A handle of the kernel is one here, too; `fd` is what the handler answered.
-import { ENOENT, ENOSYS, FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE, direntType } from '../../../index.js'
-import type { Dirent, Errno, Filesystem, OpenReply, Reply } from '../../../index.js'
+import {
+  EBADF,
+  ENOENT,
+  ENOSYS,
+  FOPEN_DIRECT_IO,
+  FOPEN_KEEP_CACHE,
+  describeErrno,
+  direntType,
+} from '../../../index.js'
+import type { Dirent, Filesystem, OpenReply, Reply } from '../../../index.js'
 import { HandleTable } from '../../../inodes/index.js'
 import type { PathInode } from './path-table.js'
 import { onward } from './translation.js'
 import type { OpenFile, Translation } from './translation.js'
 import type { Stats } from './types.js'
 
-const EBADF = -9 as Errno
 const DT_DIR = 4
 const DT_UNKNOWN = 0
 /** Shown in listings for what has no number yet: 0 would hide the entry. libfuse has the same. */
@@ -70,15 +77,25 @@ export function fileRequests(translation: Translation): Filesystem {
       const file = files.remove(fh)
       if (file === undefined) return EBADF
       const { node, fd } = file
-      const result = calls.has('release') ? await translation.tell('release', node.path, fd) : undefined
-      node.opens--
-      if (!node.hidden || node.opens > 0) return result
-      const { path, parent, name } = node
-      const unlinked = await translation.tell('unlink', path)
-      if (unlinked === undefined && parent !== undefined) translation.paths.remove(parent, name)
-      return unlinked ?? result
+      try {
+        return calls.has('release') ? await translation.tell('release', node.path, fd) : undefined
+      } finally {
+        node.opens--
+        if (node.hidden && node.opens === 0) await unlinkHidden(translation, node)
+      }
     },
   }
+}
+
+/** What was removed while it was open goes with its last descriptor. */
+async function unlinkHidden(translation: Translation, { path, parent, name }: PathInode): Promise<void> {
+  const result = await translation.tell('unlink', path)
+  if (typeof result === 'number')
+    translation.calls.report(
+      `hidden`,
+      `${path}, which was removed while open, is left over: ${describeErrno(result)}`,
+    )
+  else if (parent !== undefined) translation.paths.remove(parent, name)
 }
 
 /** Counts an open file, and says what the kernel may keep of earlier ones. */
@@ -156,6 +173,7 @@ export function directoryRequests(translation: Translation): Filesystem {
 
 function listing(node: PathInode, names: unknown, stats: unknown): Dirent[] {
   const found = (names ?? []) as readonly string[]
+  if (!Array.isArray(found)) throw new TypeError(`the handler \`readdir\` answered no array of names`)
   const known = Array.isArray(stats) && stats.length === found.length ? (stats as readonly Stats[]) : []
   const entries: Dirent[] = [
     { name: '.', ino: node.nodeid, type: DT_DIR },

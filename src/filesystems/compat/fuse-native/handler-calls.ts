@@ -112,9 +112,12 @@ export class HandlerCalls {
       fail(error)
     }
     const settle = (): Value | Errno => {
-      if (failed !== undefined) throw failed.thrown
+      if (failed !== undefined) {
+        if (this.#debug) trace(name, args, messageOf(failed.thrown))
+        throw failed.thrown
+      }
       const result = this.#resultOf(name, answered?.[0], counts)
-      if (this.#debug) trace(name, args, result)
+      if (this.#debug) trace(name, args, result < 0 ? describeErrno(result) : `${result}`)
       return result < 0 ? (result as Errno) : answer(result, answered?.slice(1) ?? [])
     }
     if (answered !== undefined || failed !== undefined) return settle()
@@ -176,12 +179,11 @@ export class HandlerCalls {
 }
 
 /** As libfuse with `-o debug`: one line a call on stderr. */
-function trace(name: string, args: readonly unknown[], result: number): void {
+function trace(name: string, args: readonly unknown[], result: string): void {
   const shown = args.map((one) =>
     one instanceof Uint8Array ? `<${one.byteLength} bytes>` : JSON.stringify(one),
   )
-  const said = result < 0 ? describeErrno(result) : String(result)
-  process.stderr.write(`fuse-native: ${name}(${shown.join(', ')}) = ${said}\n`)
+  process.stderr.write(`fuse-native: ${name}(${shown.join(', ')}) = ${result}\n`)
 }
 
 function messageOf(thrown: unknown): string {

@@ -59,7 +59,7 @@ export function nameRequests(translation: Translation): Filesystem {
     unlink: ({ nodeid, name }) =>
       translation.on(nodeid, (parent) => {
         const node = parent.children.get(name)
-        if (node !== undefined && node.opens > 0) return translation.hide(node)
+        if (node !== undefined && node.opens > 0 && calls.has('unlink')) return translation.hide(node)
         return onward(translation.tell('unlink', parent.below(name)), () => paths.remove(parent, name))
       }),
     rmdir: ({ nodeid, name }) =>
