@@ -260,6 +260,9 @@ const cases: Record<string, Case> = {
     await fs.mkdir(at('x/')),
     await fs.mkdir(at('x')).catch(codeOf),
     await fs.symlink('a', at('y/')).catch(codeOf),
+    await fs.symlink('a', at('x/')).catch(codeOf),
+    await fs.writeFile(at('y/'), '').catch(codeOf),
+    await fs.writeFile(at('none/y/'), '').catch(codeOf),
     await fs.rmdir(at('x/.')).catch(codeOf),
     await fs.rmdir(at('x/')),
     await fs.stat('').catch(codeOf),
@@ -271,7 +274,8 @@ const cases: Record<string, Case> = {
     await fs.writeFile(at('d/f'), '')
     return [
       await fs.readFile(at('none')).catch(textOf(at)),
-      await fs.readFile(at('d')).catch(textOf(at)),
+      // Only Node 26 says which file it was.
+      await fs.readFile(at('d')).catch(codeOf),
       await fs.writeFile(at('d'), '').catch(textOf(at)),
       await fs.mkdir(at('d')).catch(textOf(at)),
       await fs.mkdir(at('d/f/g')).catch(textOf(at)),

@@ -1,8 +1,9 @@
 // fsFrom over whole filesystems: who may do what, data that a kernel would pass through, what node:fs lacks, and back again.
 import assert from 'node:assert/strict'
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { connect, serve } from 'devfuse'
 import type { Filesystem, RequestReceiver, Transport } from 'devfuse'
 import { fsFrom, mountFs } from 'devfuse/fs'
@@ -10,7 +11,7 @@ import type { FsView } from 'devfuse/fs'
 import { memoryFilesystem } from 'devfuse/memory'
 import { mirror } from 'devfuse/mirror'
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from 'devfuse/syscalls'
-import { cleanup, sh, skip, takeDown, temporary } from '../support/mounting.js'
+import { cleanup, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
 import { file, root, small } from './small.js'
 
 const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code
@@ -170,6 +171,16 @@ describe('beyond node:fs', { skip }, () => {
     )
     assert.equal(out, 'hello\ng\ng\nl\n')
     assert.equal(readFileSync(join(folder, 'g'), 'utf8'), 'hello\n')
+  })
+})
+
+describe('the README', { skip }, () => {
+  it('shows a view that works', async () => {
+    const project = dirname(fileURLToPath(import.meta.resolve('devfuse/package.json')))
+    const readme = readFileSync(join(project, 'README.md'), 'utf8')
+    const [, code] = /```ts\n(import \{ fsFrom \}.*?)```/s.exec(readme) ?? []
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', code], { cwd: project })
+    assert.equal(stdout, 'hello 5\n{ open: [], inodes: [] }\n')
   })
 })
 

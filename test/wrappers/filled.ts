@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { fsFrom } from 'devfuse/fs'
 import type { FsFromOptions, FsView } from 'devfuse/fs'
-import type { Filesystem } from 'devfuse'
+import type { Attr, Filesystem } from 'devfuse'
 import { memoryFilesystem } from 'devfuse/memory'
 import type { MemoryFilesystem } from 'devfuse/memory'
 import { cleanup } from '../support/mounting.js'
@@ -37,4 +37,9 @@ export async function failure(call: Promise<unknown>): Promise<unknown> {
     return (error as NodeJS.ErrnoException).code
   }
   return 'no failure'
+}
+
+/** Attributes of some directory. */
+export const someDirectory: Attr = {
+  ...{ ino: 7, mode: 0o040755, nlink: 2, size: 0, blocks: 0, uid: 0, gid: 0, atime: 0, mtime: 0, ctime: 0 },
 }

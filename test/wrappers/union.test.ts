@@ -9,7 +9,7 @@ import { fsFrom } from 'devfuse/fs'
 import { mirror } from 'devfuse/mirror'
 import { faults, limit, owner, pipe, readonly, subdir, trace, union } from 'devfuse/wrappers'
 import { mounted, sh, skip, temporary } from '../support/mounting.js'
-import { failure, filled, viewed } from './filled.js'
+import { failure, filled, someDirectory as attr, viewed } from './filled.js'
 
 const lower = {
   '/a': 'lower a',
@@ -90,17 +90,6 @@ describe('union', { skip }, () => {
   })
 
   it('takes filesystems that have little', async (t) => {
-    const attr = {
-      mode: 0o040755,
-      nlink: 2,
-      size: 0,
-      blocks: 0,
-      uid: 0,
-      gid: 0,
-      atime: 0,
-      mtime: 0,
-      ctime: 0,
-    }
     const bare: Filesystem = { getattr: () => ({ attr: { ...attr, ino: 1 } }), lookup: () => -2 }
     const fs = viewed(t, union([bare, await filled({ '/f': 'x' })]))
     await fs.writeFile('/g', 'y')
@@ -153,18 +142,6 @@ describe('wrappers around each other', { skip, timeout: 60_000 }, () => {
 
 describe('notifications through the wrappers', () => {
   it('name inodes as the kernel knows them', async () => {
-    const attr = {
-      ino: 9,
-      mode: 0o040755,
-      nlink: 2,
-      size: 0,
-      blocks: 0,
-      uid: 0,
-      gid: 0,
-      atime: 0,
-      mtime: 0,
-      ctime: 0,
-    }
     const told: unknown[] = []
     let notify: Notifier | undefined
     const inner: Filesystem = {

@@ -9,20 +9,7 @@ import { mirror } from 'devfuse/mirror'
 import { owner, pipe, readonly, subdir, trace } from 'devfuse/wrappers'
 import type { TraceEvent } from 'devfuse/wrappers'
 import { skip, temporary } from '../support/mounting.js'
-import { failure, filled, viewed } from './filled.js'
-
-const attr = {
-  ino: 7,
-  mode: 0o040755,
-  nlink: 2,
-  size: 0,
-  blocks: 0,
-  uid: 0,
-  gid: 0,
-  atime: 0,
-  mtime: 0,
-  ctime: 0,
-}
+import { failure, filled, someDirectory as attr, viewed } from './filled.js'
 
 describe('readonly', { skip }, () => {
   it('lets everything be read and nothing be changed', async (t) => {

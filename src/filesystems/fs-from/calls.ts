@@ -92,7 +92,7 @@ export function calls(caller: Caller, dev: number) {
           result = await work(file, kernel)
         } catch (error) {
           await file.close().catch(() => undefined)
-          throw error instanceof Failure ? systemErrorOf(error, syscall) : error
+          throw error instanceof Failure ? systemErrorOf(error, syscall, shown(path)) : error
         }
         await file.close()
         return result

@@ -36,10 +36,10 @@ async function groupsFor(kernel: Kernel, directory: Node): Promise<{ extensions?
 
 /** A place where something new may be made. */
 async function vacant(kernel: Kernel, scope: Scope, path: string, asDirectory: boolean): Promise<Place> {
-  const place = await walk(kernel, scope, stripped(path, asDirectory), false)
+  const place = await walk(kernel, scope, stripped(path), false)
   if (place.last !== '' || place.node !== undefined) throw new Failure(EEXIST)
   // Kernel: only a directory may be made under a name that ends in a slash.
-  if (place.slash) throw new Failure(ENOENT)
+  if (path.endsWith('/') && !asDirectory) throw new Failure(ENOENT)
   return place
 }
 
@@ -79,7 +79,7 @@ export async function link(kernel: Kernel, scope: Scope, existing: string, path:
 
 /** unlink(2). */
 export async function unlink(kernel: Kernel, scope: Scope, path: string): Promise<void> {
-  const place = await walk(kernel, scope, stripped(path, true), false)
+  const place = await walk(kernel, scope, stripped(path), false)
   if (place.last !== '') throw new Failure(EISDIR)
   if (place.node === undefined) throw new Failure(ENOENT)
   if (place.node.type === S_IFDIR) throw new Failure(EISDIR)
@@ -90,7 +90,7 @@ export async function unlink(kernel: Kernel, scope: Scope, path: string): Promis
 
 /** rmdir(2). */
 export async function rmdir(kernel: Kernel, scope: Scope, path: string): Promise<void> {
-  const place = await walk(kernel, scope, stripped(path, true), false)
+  const place = await walk(kernel, scope, stripped(path), false)
   if (place.last === '.') throw new Failure(EINVAL)
   if (place.last === '..') throw new Failure(ENOTEMPTY)
   if (place.last === '/') throw new Failure(EBUSY)
@@ -108,8 +108,8 @@ export async function rename(
   to: string,
   flags: number,
 ): Promise<void> {
-  const old = await walk(kernel, scope, stripped(from, true), false)
-  const place = await walk(kernel, scope, stripped(to, true), false)
+  const old = await walk(kernel, scope, stripped(from), false)
+  const place = await walk(kernel, scope, stripped(to), false)
   if (old.last !== '' || place.last !== '') throw new Failure(EBUSY)
   const { node } = old
   if (node === undefined) throw new Failure(ENOENT)
@@ -164,6 +164,4 @@ async function requireReplaceable(
 const holds = (node: Node, { trail }: Place): boolean => trail.includes(node)
 
 /** Without slashes at the end, where they only say that a directory is meant. */
-function stripped(path: string, wanted: boolean): string {
-  return wanted ? path.replace(/(?<=[^/])\/+$/, '') : path
-}
+const stripped = (path: string): string => path.replace(/(?<=[^/])\/+$/, '')

@@ -92,9 +92,9 @@ export async function open(
   if ((flags & O_TMPFILE) === O_TMPFILE) return openTemporary(kernel, scope, path, flags, mode)
   if ((flags & O_CREAT) !== 0 && (flags & O_DIRECTORY) !== 0) throw new Failure(EINVAL)
   const exclusive = (flags & (O_CREAT | O_EXCL)) === (O_CREAT | O_EXCL)
-  const place = await walk(kernel, scope, path, (flags & O_NOFOLLOW) === 0 && !exclusive)
+  const follow = (flags & O_NOFOLLOW) === 0 && !exclusive
+  const place = await walk(kernel, scope, path, follow, (flags & O_CREAT) !== 0)
   const { node } = place
-  if ((flags & O_CREAT) !== 0 && (place.slash || place.last !== '')) throw new Failure(EISDIR)
   if (node === undefined) {
     if ((flags & O_CREAT) === 0) throw new Failure(ENOENT)
     return create(kernel, scope, place, flags, mode)

@@ -1,5 +1,5 @@
 // Path walk: from a path to an inode by LOOKUP and READLINK, name by name, with the errors of path_resolution(7).
-import { EACCES, EINVAL, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EROFS } from '../../index.js'
+import { EACCES, EINVAL, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EROFS } from '../../index.js'
 import type { NegativeEntry } from '../../index.js'
 import { Failure } from './failure.js'
 import { MAY_EXEC, may } from './identity.js'
@@ -29,8 +29,14 @@ export interface Place {
   readonly last: '' | '.' | '..' | '/'
 }
 
-/** Walks `path`; a link at its end is followed where `follow` says so. */
-export async function walk(kernel: Kernel, scope: Scope, path: string, follow: boolean): Promise<Place> {
+/** Walks `path`; a link at its end is followed where `follow` says so. `creates` is open(2) with O_CREAT. */
+export async function walk(
+  kernel: Kernel,
+  scope: Scope,
+  path: string,
+  follow: boolean,
+  creates = false,
+): Promise<Place> {
   if (path === '') throw new Failure(ENOENT)
   let trail = [kernel.nodes.root]
   let names: string[] = []
@@ -50,8 +56,10 @@ export async function walk(kernel: Kernel, scope: Scope, path: string, follow: b
       continue
     }
     last = ''
-    const node = await lookup(kernel, scope, directory, name)
     const final = rest.length === 0
+    // Kernel: O_CREAT makes files, so it does not even look what a name with a slash behind it is.
+    if (final && creates && slash) throw new Failure(EISDIR)
+    const node = await lookup(kernel, scope, directory, name)
     if (node === undefined) {
       if (!final) throw new Failure(ENOENT)
       return { trail, names, name, node, slash, last }
