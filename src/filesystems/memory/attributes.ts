@@ -1,6 +1,7 @@
 // Attributes of files (getattr, setattr, statx) and of the filesystem (statfs).
 import {
   EINVAL,
+  EPERM,
   ESTALE,
   FATTR_ATIME,
   FATTR_ATIME_NOW,
@@ -28,6 +29,7 @@ import type {
 import { S_IFMT } from '../../syscalls/index.js'
 import { ACL_ACCESS, withMode } from './acl.js'
 import { now } from './clock.js'
+import { isImmutable, isProtected } from './flags.js'
 import type { MemoryInode } from './inode.js'
 import { NAME_MAX } from './names.js'
 import { PAGE } from './pages.js'
@@ -36,6 +38,14 @@ import { FOREVER } from './tree.js'
 import type { Tree } from './tree.js'
 
 const MODE_BITS = 0o7777
+
+/** Kernel: only FUSE leaves this to the server; see may_setattr(). Setting times to the present counts as writing. */
+function forbids(inode: MemoryInode, valid: number): boolean {
+  const present = FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW | FATTR_FH
+  const touches = (valid & (FATTR_ATIME_NOW | FATTR_MTIME_NOW)) !== 0 && (valid & ~present) === 0
+  if (valid === 0 || (valid & ~(FATTR_FH | FATTR_KILL_SUIDGID)) === 0) return false
+  return touches ? isImmutable(inode) : isProtected(inode)
+}
 
 export function attributes(tree: Tree) {
   const setMode = (inode: MemoryInode, mode: number): number => {
@@ -76,6 +86,7 @@ export function attributes(tree: Tree) {
       const { valid } = request
       const inode = tree.inode(request.nodeid)
       if (inode === undefined) return ESTALE
+      if (forbids(inode, valid)) return EPERM
       if ((valid & FATTR_SIZE) !== 0) {
         if (inode.content === undefined) return EINVAL
         inode.content.truncate(request.size)

@@ -1,5 +1,5 @@
 // New files: whose they are, and which mode and access list they get from the caller and from their directory.
-import { EINVAL, ENOENT, ENOTDIR, ESTALE } from '../../protocol/index.js'
+import { EINVAL, ENOENT, ENOTDIR, EPERM, ESTALE } from '../../protocol/index.js'
 import type {
   CreateReply,
   CreateRequest,
@@ -27,6 +27,7 @@ import { ACL_ACCESS, ACL_DEFAULT, inherit } from './acl.js'
 import { Content } from './content.js'
 import { OPENED } from './data.js'
 import { Directory } from './directory.js'
+import { INHERITED, isImmutable } from './flags.js'
 import type { Body, MemoryInode } from './inode.js'
 import { directoryForNew } from './names.js'
 import type { Tree } from './tree.js'
@@ -55,7 +56,9 @@ export function create(tree: Tree) {
     let mode = inherited?.mode ?? (type === S_IFLNK ? asked : asked & ~umask)
     if (setgid && type === S_IFDIR) mode |= S_ISGID
     const inode = tree.make(mode, uid, setgid ? directory.gid : gid, body)
-    if (typeof inode === 'number' || list === undefined) return inode
+    if (typeof inode === 'number') return inode
+    inode.flags = directory.flags & INHERITED
+    if (list === undefined) return inode
     let result = 0
     if (inherited?.access !== undefined) result = tree.setXattr(inode, ACL_ACCESS, inherited.access)
     if (result === 0 && type === S_IFDIR) result = tree.setXattr(inode, ACL_DEFAULT, list)
@@ -119,6 +122,7 @@ export function create(tree: Tree) {
       if (directory === undefined) return ESTALE
       if (!directory.isDirectory()) return ENOTDIR
       if (directory.nlink === 0) return ENOENT
+      if (isImmutable(directory)) return EPERM
       const mode = S_IFREG | (request.mode & MODE_BITS)
       const inode = make(directory, mode, request, { content: new Content(tree.pool) })
       if (typeof inode === 'number') return inode

@@ -2,9 +2,10 @@
 import {
   EINVAL,
   EISDIR,
-  EOPNOTSUPP,
-  ESTALE,
   ENXIO,
+  EOPNOTSUPP,
+  EPERM,
+  ESTALE,
   FOPEN_KEEP_CACHE,
   FOPEN_NOFLUSH,
   FUSE_WRITE_CACHE,
@@ -33,6 +34,7 @@ import {
 } from '../../syscalls/index.js'
 import { now } from './clock.js'
 import type { Content } from './content.js'
+import { forbidsOpen, isImmutable, isProtected } from './flags.js'
 import type { MemoryInode } from './inode.js'
 import { dropCapabilities, killSuidgid } from './privileges.js'
 import type { Tree } from './tree.js'
@@ -69,6 +71,7 @@ export function data(tree: Tree) {
       const inode = tree.inode(nodeid)
       const content = contentOf(inode)
       if (typeof content === 'number') return content
+      if (forbidsOpen(inode!, flags)) return EPERM
       if ((flags & O_TRUNC) !== 0) {
         content.truncate(0)
         if (request.killSuidgid) killSuidgid(inode!, request)
@@ -108,6 +111,7 @@ export function data(tree: Tree) {
       if (typeof content === 'number') return content
       if (!Number.isSafeInteger(offset + length)) return EINVAL
       const what = mode & ~FALLOC_FL_KEEP_SIZE
+      if (isImmutable(inode!) || (what !== 0 && isProtected(inode!))) return EPERM
       let result = 0
       if (what === FALLOC_FL_PUNCH_HOLE) content.punch(offset, length)
       else if (what === FALLOC_FL_ZERO_RANGE) result = content.zeroRange(offset, length)
@@ -134,6 +138,7 @@ export function data(tree: Tree) {
       const [source, target] = [contentOf(from), contentOf(to)]
       if (typeof source === 'number') return source
       if (typeof target === 'number') return target
+      if (isImmutable(to!)) return EPERM
       const length = Math.min(len, MAX_COPY, Math.max(0, source.size - offIn))
       if (length === 0) return 0
       const copied = target.copyFrom(source, offIn, offOut, length)

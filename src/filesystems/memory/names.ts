@@ -26,6 +26,7 @@ import type {
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S_IFCHR } from '../../syscalls/index.js'
 import { now } from './clock.js'
 import type { Directory } from './directory.js'
+import { forbidsRemoval, isImmutable, isProtected } from './flags.js'
 import { MemoryInode } from './inode.js'
 import { FOREVER } from './tree.js'
 import type { Tree } from './tree.js'
@@ -49,6 +50,7 @@ export function directoryForNew(tree: Tree, nodeid: number, name: string): Direc
   const directory = directoryFor(tree, nodeid, name)
   if (typeof directory === 'number') return directory
   if (directory.nlink === 0) return ENOENT
+  if (isImmutable(directory)) return EPERM
   return directory.directory.get(name) === undefined ? directory : EEXIST
 }
 
@@ -58,6 +60,7 @@ export function names(tree: Tree) {
     if (typeof directory === 'number') return directory
     const inode = directory.directory.get(name)
     if (inode === undefined) return ENOENT
+    if (forbidsRemoval(directory, inode)) return EPERM
     const refused = refuse(inode)
     if (refused !== undefined) return refused
     directory.directory.delete(name)
@@ -82,6 +85,7 @@ export function names(tree: Tree) {
   const exchange = (from: DirectoryInode, name: string, to: DirectoryInode, newname: string) => {
     const [a, b] = [from.directory.get(name)!, to.directory.get(newname)]
     if (b === undefined) return ENOENT
+    if (forbidsRemoval(to, b)) return EPERM
     if ((a.isDirectory() && isInside(to, a)) || (b.isDirectory() && isInside(from, b))) return EINVAL
     const time = now()
     for (const [inode, lost, won, wonName] of [
@@ -143,10 +147,12 @@ export function names(tree: Tree) {
       if (typeof to === 'number') return to
       const inode = from.directory.get(name)
       if (inode === undefined || to.nlink === 0) return ENOENT
+      if (isImmutable(to) || forbidsRemoval(from, inode)) return EPERM
       if ((flags & RENAME_EXCHANGE) !== 0) {
         return (flags & ~RENAME_EXCHANGE) !== 0 ? EINVAL : exchange(from, name, to, newname)
       }
       const other = to.directory.get(newname)
+      if (other !== undefined && forbidsRemoval(to, other)) return EPERM
       if (other !== undefined && (flags & RENAME_NOREPLACE) !== 0) return EEXIST
       if (inode.isDirectory() && isInside(to, inode)) return EINVAL
       // Two names of one file: rename(2) does nothing.
@@ -171,6 +177,7 @@ export function names(tree: Tree) {
       const directory = directoryForNew(tree, nodeid, newname)
       if (typeof directory === 'number') return directory
       if (inode.isDirectory()) return EPERM
+      if (isProtected(inode)) return EPERM
       if (inode.nlink === 0 && !inode.linkable) return ENOENT
       inode.linkable = false
       tree.link(directory, newname, inode, now())

@@ -7,6 +7,7 @@ import { S_IFDIR } from '../../syscalls/index.js'
 import { isBefore, now } from './clock.js'
 import type { Time } from './clock.js'
 import { Directory } from './directory.js'
+import { FS_NOATIME_FL } from './flags.js'
 import { MemoryInode } from './inode.js'
 import type { Body } from './inode.js'
 import type { ResolvedMemoryOptions } from './options.js'
@@ -15,8 +16,6 @@ import { PagePool } from './pages.js'
 /** Seconds that the kernel may believe names and attributes: nobody changes them but through it. */
 export const FOREVER = 1e9
 const DAY = 86_400
-/** FS_NOATIME_FL, `chattr +A`. */
-export const FS_NOATIME_FL = 0x80
 
 export class Tree {
   readonly options: ResolvedMemoryOptions

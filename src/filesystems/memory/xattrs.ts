@@ -5,6 +5,7 @@ import {
   ENODATA,
   ENOSPC,
   EOPNOTSUPP,
+  EPERM,
   ERANGE,
   ESTALE,
   FUSE_SETXATTR_ACL_KILL_SGID,
@@ -20,6 +21,7 @@ import type {
 import { S_ISGID, XATTR_CREATE, XATTR_REPLACE } from '../../syscalls/index.js'
 import { ACL_ACCESS, ACL_DEFAULT, isMinimal, modeOf } from './acl.js'
 import { now } from './clock.js'
+import { isProtected } from './flags.js'
 import type { MemoryInode } from './inode.js'
 import type { Tree } from './tree.js'
 
@@ -74,6 +76,7 @@ export function xattrs(tree: Tree) {
       const inode = tree.inode(nodeid)
       if (inode === undefined) return ESTALE
       if (!isSupported(name)) return EOPNOTSUPP
+      if (isProtected(inode)) return EPERM
       if (request.value.byteLength > VALUE_MAX) return E2BIG
       if ((flags & XATTR_CREATE) !== 0 && exists(inode, name)) return EEXIST
       if ((flags & XATTR_REPLACE) !== 0 && !exists(inode, name)) return ENODATA
@@ -91,6 +94,7 @@ export function xattrs(tree: Tree) {
       const inode = tree.inode(nodeid)
       if (inode === undefined) return ESTALE
       if (!isSupported(name)) return EOPNOTSUPP
+      if (isProtected(inode)) return EPERM
       // No list is what the mode says, and that can be had again.
       if (!exists(inode, name)) return isList(name) ? undefined : ENODATA
       tree.setXattr(inode, name, undefined)
