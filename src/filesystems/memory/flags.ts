@@ -54,7 +54,7 @@ export function forbidsRemoval(directory: MemoryInode, inode: MemoryInode): bool
   return isProtected(directory) || isProtected(inode)
 }
 
-export function flags(tree: Tree) {
+export function inodeFlags(tree: Tree) {
   const set = (inode: MemoryInode, wanted: number): IoctlReply | Errno => {
     if ((wanted & ~SETTABLE) !== 0) return EOPNOTSUPP
     inode.flags = wanted

@@ -6,7 +6,7 @@ import { attributes } from './attributes.js'
 import { create } from './create.js'
 import { data } from './data.js'
 import { directories } from './directories.js'
-import { flags } from './flags.js'
+import { inodeFlags } from './flags.js'
 import { names } from './names.js'
 import { resolveMemoryOptions } from './options.js'
 import type { MemoryOptions, ResolvedMemoryOptions } from './options.js'
@@ -42,7 +42,7 @@ export function memoryFilesystem(options: MemoryOptions = {}): MemoryFilesystem 
     ...xattrs(tree),
     ...directories(tree),
     ...data(tree),
-    ...flags(tree),
+    ...inodeFlags(tree),
     mountOptions: mountOptionsOf(resolved),
     get used() {
       return { bytes: tree.pool.used, inodes: tree.inodes.size }
