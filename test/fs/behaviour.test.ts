@@ -224,6 +224,28 @@ describe('handles that hold a path', () => {
   })
 })
 
+describe('a rename that fails', () => {
+  it('leaves both files, and what is open', async () => {
+    const store = new PathHandles()
+    const rename = store.rename.bind(store)
+    store.rename = async (from, to) => {
+      if (from === '/new') throw Object.assign(new Error('no'), { code: 'EACCES' })
+      await rename(from, to)
+    }
+    await withView(store, {}, async (view) => {
+      await view.writeFile('/old', 'old')
+      await view.writeFile('/new', 'new')
+      const file = await view.open('/old', 'r+')
+      await assert.rejects(view.rename('/new', '/old'), code('EACCES'))
+      await file.write(Buffer.from('OLD'), 0, 3, 0)
+      await file.close()
+      assert.equal(await view.readFile('/old', 'utf8'), 'OLD')
+      assert.equal(await view.readFile('/new', 'utf8'), 'new')
+      assert.deepEqual((await view.readdir('/')).toSorted(), ['new', 'old'])
+    })
+  })
+})
+
 describe('what an object has no method for', () => {
   it('is refused on demand', () =>
     withView(new WholeFiles(), { unsupported: 'refuse' }, async (view) => {

@@ -1,8 +1,8 @@
 // What has just been made: its entry, its owner and mode where the object took none, and how empty files come about.
-import { EEXIST } from '../../index.js'
 import type { Entry } from '../../index.js'
 import { wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
+import { codeOf, failure } from './failure.js'
 import { O_EXCL } from './open-file.js'
 import type { Caller, StatsLike } from './path-filesystem.js'
 import type { PathNode } from './path-node.js'
@@ -24,7 +24,7 @@ export class Creation {
   /** Makes an empty file through `writeFile`, which would empty one that is there. True where there was none. */
   *writeEmpty(parent: PathNode, name: string, mode: number, flags: number, caller: Caller): Steps<boolean> {
     if ((yield* wait(this.#tree.find(parent, name, caller))) !== undefined) {
-      if ((flags & O_EXCL) !== 0) throw Object.assign(new Error('the file exists'), { errno: EEXIST })
+      if ((flags & O_EXCL) !== 0) throw failure('EEXIST', `${parent.pathOf(name)} exists`)
       return false
     }
     const { fs } = this.#tree
@@ -64,7 +64,7 @@ export class Creation {
   *#stats(parent: PathNode, name: string, caller: Caller): Steps<StatsLike> {
     const stats = yield* wait(this.#tree.find(parent, name, caller))
     if (stats !== undefined) return stats
-    throw Object.assign(new Error(`${parent.pathOf(name)} was made and is not there`), { code: 'EIO' })
+    throw failure('EIO', `${parent.pathOf(name)} was made and is not there`)
   }
 }
 
@@ -77,7 +77,7 @@ function* attempt(steps: Steps<void>): Steps<void> {
   try {
     yield* steps
   } catch (error) {
-    const { code } = (error ?? {}) as { code?: unknown }
+    const code = codeOf(error)
     if (code !== 'EPERM' && code !== 'EOPNOTSUPP' && code !== 'EACCES') throw error
   }
 }

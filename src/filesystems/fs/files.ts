@@ -15,6 +15,7 @@ import { isPromise, run, then, wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
 import { Content } from './content.js'
 import type { Creation } from './creation.js'
+import { codeOf, failure, unsupported } from './failure.js'
 import type { Removal } from './removal.js'
 import {
   O_ACCMODE,
@@ -189,7 +190,7 @@ export class Files {
         )
       } catch (error) {
         // Somebody else was faster; only who insists on a new file minds.
-        if ((flags & O_EXCL) !== 0 || (error as { code?: unknown } | null)?.code !== 'EEXIST') throw error
+        if ((flags & O_EXCL) !== 0 || codeOf(error) !== 'EEXIST') throw error
         made = false
         handle = yield* wait(fs.open(path, flagsForObject(flags & ~O_CREAT), 0, caller))
       }
@@ -276,7 +277,7 @@ export class Files {
     while (done < data.byteLength) {
       const count = handle.write!(data, done, data.byteLength - done, offset + done)
       const more = bytesWritten(yield* wait(count))
-      if (more <= 0) throw Object.assign(new Error('nothing more could be written'), { code: 'EIO' })
+      if (more <= 0) throw failure('EIO', 'nothing more could be written')
       done += more
     }
     this.#wrote(file, offset + done)
@@ -310,8 +311,4 @@ function writes(flags: number): boolean {
 
 function bytesWritten(result: number | { bytesWritten: number }): number {
   return typeof result === 'number' ? result : result.bytesWritten
-}
-
-function unsupported(what: string): Error {
-  return Object.assign(new Error(`${what} is not supported by this object`), { code: 'EOPNOTSUPP' })
 }

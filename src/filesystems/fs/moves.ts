@@ -5,9 +5,10 @@ import { modeOf, mtimeTold } from './attributes.js'
 import { run, wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
 import { readAll } from './content.js'
+import { codeOf } from './failure.js'
 import { namesIn } from './listing.js'
 import type { Caller, StatsLike } from './path-filesystem.js'
-import type { PathNode } from './path-node.js'
+import type { PathNode, Place } from './path-node.js'
 import type { Removal } from './removal.js'
 import type { Tree } from './tree.js'
 
@@ -22,12 +23,7 @@ export class Moves {
     this.#removal = removal
   }
 
-  *rename(
-    from: { parent: PathNode; name: string },
-    to: { parent: PathNode; name: string },
-    flags: number,
-    caller: Caller,
-  ): Steps<Errno | undefined> {
+  *rename(from: Place, to: Place, flags: number, caller: Caller): Steps<Errno | undefined> {
     const tree = this.#tree
     // Objects have no call that exchanges two names at once, and three renames would show what never was.
     if ((flags & ~RENAME_NOREPLACE) !== 0) return EINVAL
@@ -60,27 +56,39 @@ export class Moves {
   *#carryOut(
     node: PathNode,
     target: PathNode | undefined,
-    from: { parent: PathNode; name: string },
-    to: { parent: PathNode; name: string },
+    from: Place,
+    to: Place,
+    caller: Caller,
+  ): Steps<Errno | undefined> {
+    const newPath = to.parent.pathOf(to.name)
+    const hidden = target !== undefined && (yield* this.#removal.keepOpen(target, caller))
+    yield* this.#removal.letGo(node)
+    try {
+      return yield* this.#move(node, target, from.parent.pathOf(from.name), newPath, caller)
+    } catch (error) {
+      if (hidden) yield* this.#removal.bringBack(target, newPath, caller)
+      throw error
+    }
+  }
+
+  *#move(
+    node: PathNode,
+    target: PathNode | undefined,
+    path: string,
+    newPath: string,
     caller: Caller,
   ): Steps<Errno | undefined> {
     const { fs } = this.#tree
-    const path = from.parent.pathOf(from.name)
-    const newPath = to.parent.pathOf(to.name)
-    if (target !== undefined && target.opens !== undefined) yield* this.#removal.keepOpen(target, caller)
-    yield* this.#removal.letGo(node)
     if (node.remembered?.symlink !== undefined) {
       // Only the name in memory moves; what it replaces is the object's.
       if (target !== undefined && target.remembered?.symlink === undefined && target.hiddenPath === undefined)
         yield* this.#removal.remove(newPath, caller)
-      return undefined
-    }
-    if (fs.rename !== undefined) {
+    } else if (fs.rename !== undefined) {
       yield* this.#inPeace(node, () => this.#renameOver(target, path, newPath, caller))
-      return undefined
+    } else {
+      if (!this.#canCopy()) return EXDEV
+      yield* this.#inPeace(node, () => this.#copyAndRemove(node, target, path, newPath, caller))
     }
-    if (!this.#canCopy()) return EXDEV
-    yield* this.#inPeace(node, () => this.#copyAndRemove(node, target, path, newPath, caller))
     return undefined
   }
 
@@ -90,7 +98,7 @@ export class Moves {
     try {
       return yield* wait(fs.rename!(path, newPath, caller))
     } catch (error) {
-      const { code } = (error ?? {}) as { code?: unknown }
+      const code = codeOf(error)
       if (!target?.isDirectory || fs.rmdir === undefined || (code !== 'EISDIR' && code !== 'EEXIST'))
         throw error
       yield* wait(fs.rmdir(newPath, caller))

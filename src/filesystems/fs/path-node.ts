@@ -2,6 +2,7 @@
 import { Inode } from '../../inodes/index.js'
 import type { Attr } from '../../index.js'
 import type { Content } from './content.js'
+import { failure } from './failure.js'
 import type { OpenFile } from './open-file.js'
 
 export const S_IFMT = 0o170000
@@ -112,7 +113,7 @@ export class PathNode extends Inode {
     if (this.hiddenPath !== undefined) return (this.#path = this.hiddenPath)
     if (this.place === null) {
       if (!this.gone) return (this.#path = '/')
-      throw Object.assign(new Error('the file has no name any more'), { code: 'ESTALE' })
+      throw failure('ESTALE', 'the file has no name any more')
     }
     return (this.#path = this.place.parent.pathOf(this.place.name))
   }

@@ -107,6 +107,17 @@ export class Removal {
     return true
   }
 
+  /** Undoes the hiding of {@link keepOpen}: what was to take the file's place did not. */
+  *bringBack(node: PathNode, path: string, caller: Caller): Steps<void> {
+    const { hiddenPath } = node
+    if (hiddenPath === undefined) return
+    yield* this.letGo(node)
+    yield* wait(this.#tree.fs.rename!(hiddenPath, path, caller))
+    this.#tree.hidden.delete(hiddenPath.slice(1))
+    node.hiddenPath = undefined
+    node.moved()
+  }
+
   /** Closes the handles of a node and of what lies below, which cannot follow it to another path. */
   *letGo(node: PathNode): Steps<void> {
     if (node.opens !== undefined && !this.#tree.fs.stableHandles)

@@ -2,6 +2,7 @@
 import { isPromise, wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
 import { Content } from './content.js'
+import { codeOf, unsupported } from './failure.js'
 import { mtimeTold } from './attributes.js'
 import { O_TRUNC, O_WRONLY } from './open-file.js'
 import type { OpenFile } from './open-file.js'
@@ -133,7 +134,7 @@ export class Setters {
       if (isPromise(result)) yield* wait(result)
       return true
     } catch (error) {
-      const code = String((error as { code?: unknown } | null)?.code)
+      const code = String(codeOf(error))
       // Some open what they change, and a directory can't be opened for writing.
       if (CANNOT.has(code) || (isDirectory && code === 'EISDIR')) return false
       throw error
@@ -175,8 +176,4 @@ function writableHandle({ opens }: PathNode): HandleLike | undefined {
   if (opens === undefined) return undefined
   for (const { handle, writable } of opens) if (writable && handle?.truncate !== undefined) return handle
   return undefined
-}
-
-function unsupported(what: string): Error {
-  return Object.assign(new Error(`${what} is not supported by this object`), { code: 'EOPNOTSUPP' })
 }
