@@ -37,7 +37,12 @@ export const justBash: Shape = {
       lstat: (path) => lstat(path),
       readdir: (path) => readdir(path) as Promise<string[]>,
       readFile: (path) => readFile(path),
-      writeFile: (path, data) => writeFile(path, data),
+      // It makes the file anew, with the mode of new ones.
+      writeFile: async (path, data) => {
+        const before = await lstat(path).catch(() => undefined)
+        await writeFile(path, data)
+        if (before?.mode !== undefined) await chmod?.(path, Number(before.mode) & 0o7777)
+      },
       rm: (path, { recursive }) => rm(path, { recursive }),
       // It moves into a directory that is there, as mv(1) does; the empty one goes first.
       rename: async (from, to) => {
