@@ -135,8 +135,10 @@ function decodeTail(row: Notification, tail: Buffer): Fields {
   return { [row.list.js]: values }
 }
 
+const rows = new Map(operations.map((row) => [row.name, row]))
+
 function rowOf(name: string): Operation {
-  const row = operations.find((candidate) => candidate.name === name)
+  const row = rows.get(name)
   if (!row) throw new RangeError(`unknown operation ${name}`)
   return row
 }

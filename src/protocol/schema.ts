@@ -224,8 +224,18 @@ export function pascalCase(name: string): string {
 
 const widths = { u8: 1, char: 1, u16: 2, u32: 4, i32: 4, u64: 8, i64: 8 } as const
 
+const layouts = new WeakMap<Struct, Layout>()
+
 /** Places the members as the C compiler does. */
 export function layoutOf(of: Struct): Layout {
+  const known = layouts.get(of)
+  if (known !== undefined) return known
+  const layout = computeLayout(of)
+  layouts.set(of, layout)
+  return layout
+}
+
+function computeLayout(of: Struct): Layout {
   let offset = 0
   let align = 1
   const members = of.fields.map((member) => {

@@ -3,16 +3,20 @@ import type { OpenFile } from './open-file.js'
 import { EIO } from '../../index.js'
 import { Failure, invalidArgument } from './failure.js'
 
-const CHUNK = 512 * 1024
+// Behind the size that is known there is rarely anything.
+const LEAST = 4096
+const MOST = 1024 * 1024
 
 /** Reads from where the file stands to its end. */
 export async function readAll(file: OpenFile, size: number, signal?: AbortSignal): Promise<Buffer> {
   const pieces: Buffer[] = []
-  for (let expected = size; ; expected = 0) {
-    const room = Buffer.allocUnsafe(Math.max(expected - file.position, 0) || CHUNK)
+  let expected = size - file.position
+  for (let more = LEAST; ; more = Math.min(2 * more, MOST)) {
+    const room = Buffer.allocUnsafe(expected > 0 ? expected : more)
     const got = await file.read(room, undefined, checked(signal))
     if (got === 0) break
     pieces.push(room.subarray(0, got))
+    expected -= got
   }
   return pieces.length === 1 ? pieces[0] : Buffer.concat(pieces)
 }
