@@ -159,6 +159,8 @@ const statics = {
 /** The class of fuse-native, with its errno constants (`Fuse.ENOENT` is -2) and functions. */
 const Fuse: typeof FuseNative & typeof statics & ErrnoConstants = Object.assign(FuseNative, statics, errnos)
 type Fuse = FuseNative
+// `require` gives the class itself; compilers that do not expect that ask it for its default export.
+Object.defineProperty(Fuse, 'default', { value: Fuse })
 
 export type { Handlers, Options, Result, Statfs, Stats, Timeout } from './types.js'
 export { Fuse as default, Fuse as 'module.exports' }
