@@ -124,8 +124,11 @@ export class World {
 
   #shown(): string {
     const { mode, nlink, uid, gid, size, rdevMajor, rdevMinor, mtimeSec, mtimeNsec } = this.#stat
-    const isDirectory = (mode & sys.S_IFMT) === sys.S_IFDIR
-    const mtime = mtimeSec < LONG_AGO ? `${mtimeSec}.${mtimeNsec}` : 'now'
+    const type = mode & sys.S_IFMT
+    const isDirectory = type === sys.S_IFDIR
+    // Kernel: data that goes through a FIFO moves its times natively, and no filesystem in user space hears of it.
+    const told = type !== sys.S_IFIFO
+    const mtime = !told ? '-' : mtimeSec < LONG_AGO ? `${mtimeSec}.${mtimeNsec}` : 'now'
     const bytes = isDirectory ? '-' : size
     return `0${mode.toString(8)} nlink ${nlink} owner ${uid}:${gid} size ${bytes} dev ${rdevMajor}:${rdevMinor} mtime ${mtime}`
   }

@@ -32,6 +32,9 @@ const XFLAGS = [
   [FS_NODUMP_FL, 0x80],
 ] as const
 
+/** Offset of an INVAL_INODE that leaves the data alone. */
+const ATTRIBUTES_ONLY = -1
+
 export function isImmutable({ flags }: MemoryInode): boolean {
   return (flags & FS_IMMUTABLE_FL) !== 0
 }
@@ -55,15 +58,21 @@ export function forbidsRemoval(directory: MemoryInode, inode: MemoryInode): bool
 }
 
 export function inodeFlags(tree: Tree) {
-  const set = (inode: MemoryInode, wanted: number): IoctlReply | Errno => {
+  const set = (inode: MemoryInode, wanted: number): IoctlReply | Errno | Promise<IoctlReply> => {
     if ((wanted & ~SETTABLE) !== 0) return EOPNOTSUPP
     inode.flags = wanted
     inode.ctime = now()
+    return forgotten(inode)
+  }
+
+  /** Kernel: an ioctl(2) is the one change of attributes that does not make it forget those it has cached. */
+  const forgotten = async (inode: MemoryInode): Promise<IoctlReply> => {
+    await tree.notify?.invalInode(inode.nodeid, ATTRIBUTES_ONLY).catch(() => false)
     return {}
   }
 
   return {
-    ioctl({ nodeid, cmd, data, outSize }: IoctlRequest): IoctlReply | Errno {
+    ioctl({ nodeid, cmd, data, outSize }: IoctlRequest): IoctlReply | Errno | Promise<IoctlReply> {
       const inode = tree.inode(nodeid)
       if (inode === undefined) return ESTALE
       switch (cmd) {

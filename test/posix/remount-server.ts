@@ -1,0 +1,64 @@
+// Serves the devices of an xfstests run by name, through mounts and unmounts: `memory` or a mirror of WORK/DEVICE. Every
+// connection to the socket says `DEVICE MOUNTPOINT OPTIONS` and gets `ok` or what went wrong.
+//
+//   node remount-server.js SOCKET memory|mirror-auto|mirror-on|mirror-off WORK
+import { execFileSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { mount } from 'devfuse'
+import type { Session } from 'devfuse'
+import { memoryFilesystem } from 'devfuse/memory'
+import type { MemoryFilesystem } from 'devfuse/memory'
+import { mountMirror } from 'devfuse/mirror'
+
+const [socketPath = '', kind = '', work = ''] = process.argv.slice(2)
+/** Bytes of a memory device. */
+const SIZE = 4 * 2 ** 30
+/** Milliseconds that the end of a mount takes to be noticed. */
+const NOTICE = 1000
+
+interface Device {
+  memory: MemoryFilesystem | undefined
+  session: Session | undefined
+}
+
+const devices = new Map<string, Device>()
+// xfstests knows the type as `fuse`, without a subtype, and looks for the device's name among the mounts.
+const shown = { subtype: undefined, handleSignals: false } as const
+
+function serve(name: string, mountPoint: string, device: Device, options: string[]): Promise<Session> {
+  if (kind === 'memory') {
+    const memory = (device.memory ??= memoryFilesystem({ size: SIZE, fsName: name }))
+    return mount(mountPoint, memory, { ...memory.mountOptions, ...shown, options })
+  }
+  const source = join(work, name)
+  mkdirSync(source, { recursive: true })
+  const passthrough = kind.replace('mirror-', '') as 'auto' | 'on' | 'off'
+  return mountMirror(source, mountPoint, { ...shown, passthrough, fsName: name, options })
+}
+
+async function handle(line: string): Promise<string> {
+  const [name, mountPoint, words = ''] = line.trim().split(' ')
+  const device = devices.get(name) ?? { memory: undefined, session: undefined }
+  devices.set(name, device)
+  const before = device.session
+  if (before !== undefined && (await Promise.race([before.closed, sleep(NOTICE)])) === undefined) {
+    // A second mount of a device shows the same filesystem, as it does for a disk.
+    execFileSync('mount', ['--bind', before.mountPoint, mountPoint])
+    return 'ok'
+  }
+  const options = words.split(',').filter((word) => word !== '' && word !== 'defaults')
+  device.session = await serve(name, mountPoint, device, options)
+  return 'ok'
+}
+
+createServer((socket) => {
+  socket.on('error', () => undefined)
+  socket.once('data', (line) => {
+    void handle(line.toString())
+      .catch((error: unknown) => `error: ${String(error)}`)
+      .then((answer) => socket.end(`${answer}\n`))
+  })
+}).listen(socketPath, () => console.log('ready'))

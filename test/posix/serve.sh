@@ -1,0 +1,57 @@
+# Sourced by the scripts beside it: mounts the filesystem under test, takes it away again, and writes the summary.
+# Filesystems: memory, mirror-auto, mirror-on, mirror-off (passthrough), native (a plain directory).
+
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+devfuse=(node "$root/dist/cli/main.js")
+
+# A mount namespace of our own: df(1) and the like then meet no FUSE mounts of others that may hang, and ours end with us.
+if [ -z "${DEVFUSE_POSIX_NAMESPACE:-}" ]; then
+  export DEVFUSE_POSIX_NAMESPACE=1
+  exec unshare --mount --propagation private bash "$0" "$@"
+fi
+
+awk '/ - fuse/ && !/ - fusectl/ { print $5 }' /proc/self/mountinfo | while read -r other; do umount -l "$other"; done
+
+work=$(mktemp -d "${WORK:-${TMPDIR:-/tmp}}/devfuse-posix-XXXXXX")
+chmod 755 "$work"
+mnt=$work/mnt
+server=
+started=$(date +%s)
+commit=$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)
+
+fail() { echo "$0: $*" >&2; exit 2; }
+
+# mount_filesystem NAME [ARGUMENTS of devfuse]: at $mnt, with everything that the suites need.
+mount_filesystem() {
+  local name=$1
+  shift
+  mkdir -p "$mnt" "$work/src"
+  case $name in
+    memory) "${devfuse[@]}" memory "$mnt" --size "${SIZE:-4G}" "$@" >"$work/server.log" 2>&1 & ;;
+    mirror-*) "${devfuse[@]}" mirror "$work/src" "$mnt" --passthrough "${name#mirror-}" "$@" >"$work/server.log" 2>&1 & ;;
+    native) return ;;
+    *) fail "unknown filesystem $name; it is memory, mirror-auto, mirror-on, mirror-off or native" ;;
+  esac
+  server=$!
+  for _ in $(seq 100); do
+    mountpoint -q "$mnt" && return
+    sleep 0.1
+  done
+  cat "$work/server.log" >&2
+  fail "$name did not mount"
+}
+
+cleanup() {
+  [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server" 2>/dev/null
+  umount -l "$mnt" 2>/dev/null
+  [ -n "${KEEP:-}" ] || rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# summary SUITE FILESYSTEM PASSED FAILED NOTRUN: the line that docs/conformance.md is made of.
+summary() {
+  echo "SUMMARY $1 | $2 | passed $3 | failed $4 | not run $5 | $(($(date +%s) - started)) s | $(date -I) | $commit"
+}
