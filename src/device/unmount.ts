@@ -89,7 +89,8 @@ export async function unmountDevice(mounted: Mounted, how: 'clean' | 'lazy' | 'a
 export function detachNow(mounted: Mounted): number {
   if (mounted.how === 'fd') return 0
   const path = placeOf(mounted)
-  abortConnection(mounted)
+  // A mount that is gone has left its number to others, but one that was detached while busy lives on.
+  if (path !== undefined || isAlive(mounted)) abortConnection(mounted)
   if (path === undefined || path === COVERED) return 0
   return loadNative().syscallUtf8(special.umount, path, flagsOf('abort'), 1000)
 }

@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test'
 import Fuse from 'devfuse/compat/fuse-native'
 import type { Handlers, Options } from 'devfuse/compat/fuse-native'
 import { findMount } from '#dist/device/mountinfo.js'
-import { abortConnection, cleanup, temporary } from '../support/mounting.js'
+import { abortMount, cleanup, temporary } from '../support/mounting.js'
 
 export interface FuseMounted {
   mnt: string
@@ -42,9 +42,8 @@ export async function fuseMounted(
 }
 
 async function clear(mnt: string): Promise<void> {
-  for (let mount = findMount(mnt); mount !== undefined; mount = findMount(mnt)) {
-    const { minor } = mount
-    const abort = setTimeout(() => abortConnection(minor), 5000)
+  while (findMount(mnt) !== undefined) {
+    const abort = setTimeout(() => abortMount(mnt), 5000)
     await promisify(Fuse.unmount)(mnt)
     clearTimeout(abort)
   }

@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test'
 import { ENOSYS, mount as mountFilesystem } from 'devfuse'
 import type { InitFlagName } from '#dist/protocol/index.js'
 import type { SessionOptions } from 'devfuse'
-import { abortConnection, cleanup, compiled, run, sh, temporary } from '../support/mounting.js'
+import { abortMount, cleanup, compiled, run, sh, temporary } from '../support/mounting.js'
 import { readMountInfo } from '#dist/device/mountinfo.js'
 import { cacheFlagRows } from './cache-flags.js'
 import { extensionsOf } from './memory.js'
@@ -307,9 +307,7 @@ function withoutOpen(method: 'open' | 'opendir', call: string, script: (mnt: str
 /** How a session ends whose connection is aborted. */
 async function aborted(t: TestContext, options: SessionOptions): Promise<string> {
   const { session, mnt } = await recording(t, options)
-  const minor = readMountInfo().find(({ mountPoint }) => mountPoint === mnt)?.minor
-  assert.ok(minor !== undefined)
-  abortConnection(minor)
+  abortMount(mnt)
   const { reason } = await session.closed
   return reason
 }

@@ -82,12 +82,13 @@ export class Mounted {
     if (left) throw new Error(`the mount is still there after SIGINT: ${this.#output}`)
   }
 
-  /** Lazy unmount, abort of the connection, SIGKILL: nothing of it is left afterwards. */
+  /** Abort of the connection, lazy unmount, SIGKILL: nothing of it is left afterwards. */
   destroy(): void {
-    if (minorOf(this.mnt) !== undefined) {
-      spawnSync('umount', ['-l', this.mnt], { stdio: 'ignore', timeout: 3000 })
+    if (minorOf(this.mnt) === this.#minor) {
+      // Before the unmount: the number of a mount that is gone may be somebody else's.
       const abort = `/sys/fs/fuse/connections/${this.#minor}/abort`
       spawnSync('sh', ['-c', `test -e ${abort} && echo 1 > ${abort}`], { stdio: 'ignore', timeout: 3000 })
+      spawnSync('umount', ['-l', this.mnt], { stdio: 'ignore', timeout: 3000 })
     }
     if (!this.exited) killGroup(this.#child.pid)
   }

@@ -113,11 +113,7 @@ export async function mounted<Options extends SessionOptions>(
 
 /** Unmounts, and aborts the connection where that takes too long. */
 export async function takeDown(session: Session): Promise<void> {
-  // The folders of fusectl are named by minor numbers for mounts without a block device only.
-  const minor = readMountInfo().find(
-    ({ mountPoint, major }) => mountPoint === session.mountPoint && major === 0,
-  )?.minor
-  const abort = setTimeout(() => minor !== undefined && abortConnection(minor), 10_000)
+  const abort = setTimeout(() => abortMount(session.mountPoint), 10_000)
   await session.shutdown()
   await session.closed
   clearTimeout(abort)
@@ -129,11 +125,16 @@ export function mountFusectl(): void {
   spawnSync('mount', ['-t', 'fusectl', 'fusectl', '/sys/fs/fuse/connections'])
 }
 
-/** Aborts connection `minor` through fusectl: every caller of it returns with an error. */
-export function abortConnection(minor: number): void {
-  const path = `/sys/fs/fuse/connections/${minor}/abort`
+/**
+ * Aborts the connection that is mounted at a path, through fusectl: every caller of it returns with an error. Its number is looked up
+ * now, because the number of a mount that is gone may be another one's.
+ */
+export function abortMount(path: string): void {
   mountFusectl()
-  if (existsSync(path)) writeFileSync(path, '1')
+  // The folders of fusectl are named by minor numbers, for mounts without a block device only.
+  const found = readMountInfo().findLast(({ mountPoint, major }) => mountPoint === path && major === 0)
+  const file = `/sys/fs/fuse/connections/${found?.minor}/abort`
+  if (found !== undefined && existsSync(file)) writeFileSync(file, '1')
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')

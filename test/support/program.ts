@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { readMountInfo } from '#dist/device/mountinfo.js'
-import { abortConnection, cleanup, sh, temporary } from './mounting.js'
+import { abortMount, cleanup, sh, temporary } from './mounting.js'
 
 /** URL of a module of the tests, from the path of its built file below test/. */
 export const moduleUrl = (path: string): string => new URL(`../${path}`, import.meta.url).href
@@ -35,9 +35,9 @@ export function places(t: TestContext): Place {
 }
 
 async function tidy(mnt: string): Promise<void> {
-  for (const { mountPoint, minor } of readMountInfo()) {
+  for (const { mountPoint } of readMountInfo()) {
     if (mountPoint !== mnt) continue
-    abortConnection(minor)
+    abortMount(mnt)
     await sh(`umount -l ${mnt}`)
   }
 }
