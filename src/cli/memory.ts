@@ -1,10 +1,9 @@
 // devfuse memory: mounts an empty filesystem in memory and serves it until it is unmounted.
 import type { MemoryOptions } from '../filesystems/memory/index.js'
 import { mountMemory } from '../filesystems/memory/index.js'
-import { EXIT_FAILURE, EXIT_OK, UsageError } from './command.js'
+import { UsageError } from './command.js'
 import type { Command, OptionSpec, OptionValues } from './command.js'
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+import { mountOptions, mountSpecs, untilClosed } from './foreground.js'
 
 const options: Record<string, OptionSpec> = {
   size: {
@@ -22,17 +21,6 @@ const options: Record<string, OptionSpec> = {
   uid: { type: 'string', placeholder: 'UID', help: 'Owner of the root. Default: who mounts.' },
   gid: { type: 'string', placeholder: 'GID', help: 'Group of the root. Default: that of who mounts.' },
   'allow-other': { type: 'boolean', help: 'Other users may use the mount, too. The default for root.' },
-  private: {
-    type: 'boolean',
-    help: 'Only the user who mounts may use the mount. The default for everybody but root.',
-  },
-  'no-suid': {
-    type: 'boolean',
-    help: 'Set-user-id and set-group-id bits do not work. The default for everybody but root.',
-  },
-  'no-dev': { type: 'boolean', help: 'Device files do not work. The default for everybody but root.' },
-  noexec: { type: 'boolean', help: 'Programs on the mount cannot be run.' },
-  noatime: { type: 'boolean', help: 'Reading does not update access times.' },
   'writeback-cache': {
     type: 'boolean',
     help: 'The kernel collects writes: faster for small ones, and a full filesystem shows late.',
@@ -42,7 +30,7 @@ const options: Record<string, OptionSpec> = {
     placeholder: 'NAME',
     help: 'The source that mount(8) and df(1) show. Default: memory.',
   },
-  quiet: { type: 'boolean', short: 'q', help: 'Do not print the line that says when the mount is ready.' },
+  ...mountSpecs,
 }
 
 const UNITS: Record<string, number> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }
@@ -73,43 +61,27 @@ function numberOf(values: OptionValues, name: string, radix = 10): number | unde
 
 /** The options of the library that the ones of the command line stand for. */
 export function memoryOptions(values: OptionValues, memory: number): MemoryOptions {
-  const { size, fsname } = values
-  if (values['allow-other'] === true && values.private === true) {
-    throw new UsageError('--allow-other and --private exclude each other')
-  }
+  const { size } = values
   return {
     size: typeof size === 'string' ? sizeOf(size, memory) : undefined,
     inodes: numberOf(values, 'inodes'),
     mode: numberOf(values, 'mode', 8),
     uid: numberOf(values, 'uid'),
     gid: numberOf(values, 'gid'),
-    ...(values['allow-other'] === true && { allowOther: true }),
-    ...(values.private === true && { allowOther: false }),
-    ...(values['no-suid'] === true && { suid: false }),
-    ...(values['no-dev'] === true && { dev: false }),
-    ...(values.noexec === true && { noexec: true }),
-    ...(values.noatime === true && { noatime: true }),
     ...(values['writeback-cache'] === true && { writebackCache: true }),
-    ...(typeof fsname === 'string' && { fsName: fsname }),
-    control: true,
-    onWarning: ({ message }) => process.stderr.write(`devfuse: ${message}\n`),
+    ...mountOptions(values),
   }
 }
 
 async function run([mountPoint]: string[], values: OptionValues): Promise<number> {
   const { totalmem } = await import('node:os')
   const session = await mountMemory(mountPoint, memoryOptions(values, totalmem()))
-  // The library unmounts on these signals and would then let them end the process; we end with a status instead.
-  for (const signal of SIGNALS) process.on(signal, () => undefined)
-  if (values.quiet !== true) {
-    process.stdout.write(
-      `an empty filesystem in memory is mounted at ${session.mountPoint}; ` +
-        `unmount with Ctrl-C or \`devfuse unmount ${mountPoint}\`, and what it holds is gone\n`,
-    )
-  }
-  const { reason } = await session.closed
-  // What went wrong was reported as a warning.
-  return reason === 'unmount' || reason === 'outside' ? EXIT_OK : EXIT_FAILURE
+  return await untilClosed(
+    session,
+    values,
+    `an empty filesystem in memory is mounted at ${session.mountPoint}; ` +
+      `unmount with Ctrl-C or \`devfuse unmount ${mountPoint}\`, and what it holds is gone`,
+  )
 }
 
 export const memory: Command = {

@@ -1,10 +1,9 @@
 // devfuse mirror: mounts a directory tree a second time and serves it until it is unmounted.
 import type { MirrorOptions } from '../filesystems/mirror/index.js'
 import { mountMirror } from '../filesystems/mirror/index.js'
-import { EXIT_FAILURE, EXIT_OK, UsageError } from './command.js'
+import { UsageError } from './command.js'
 import type { Command, OptionSpec, OptionValues } from './command.js'
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+import { mountOptions, mountSpecs, untilClosed } from './foreground.js'
 
 const options: Record<string, OptionSpec> = {
   passthrough: {
@@ -22,17 +21,6 @@ const options: Record<string, OptionSpec> = {
     type: 'boolean',
     help: 'Other users may use the mount, too: as their own rights on SRC allow. The default for root.',
   },
-  private: {
-    type: 'boolean',
-    help: 'Only the user who mounts may use the mount. The default for everybody but root.',
-  },
-  'no-suid': {
-    type: 'boolean',
-    help: 'Set-user-id and set-group-id bits do not work. The default for everybody but root.',
-  },
-  'no-dev': { type: 'boolean', help: 'Device files do not work. The default for everybody but root.' },
-  noexec: { type: 'boolean', help: 'Programs on the mount cannot be run.' },
-  noatime: { type: 'boolean', help: 'Reading does not update access times.' },
   fsname: {
     type: 'string',
     placeholder: 'NAME',
@@ -53,7 +41,7 @@ const options: Record<string, OptionSpec> = {
     placeholder: 'COUNT',
     help: 'Most descriptors kept for known files that are not open. Default: a quarter of RLIMIT_NOFILE.',
   },
-  quiet: { type: 'boolean', short: 'q', help: 'Do not print the line that says when the mount is ready.' },
+  ...mountSpecs,
 }
 
 function numberOf(values: OptionValues, name: string): number | undefined {
@@ -76,45 +64,29 @@ function cacheOf(value: string | boolean | undefined): MirrorOptions['cache'] {
 
 /** The options of the library that the ones of the command line stand for. */
 export function mirrorOptions(values: OptionValues): MirrorOptions {
-  const { passthrough, fsname } = values
-  if (values['allow-other'] === true && values.private === true) {
-    throw new UsageError('--allow-other and --private exclude each other')
-  }
+  const { passthrough } = values
   return {
     passthrough: passthrough === 'on' || passthrough === 'off' ? passthrough : 'auto',
     cache: cacheOf(values.cache),
     // What is not said is left to the mirror, which gives a mount the rights that the source itself has.
     ...(values['read-only'] === true && { readOnly: true }),
-    ...(values['allow-other'] === true && { allowOther: true }),
-    ...(values.private === true && { allowOther: false }),
-    ...(values['no-suid'] === true && { suid: false }),
-    ...(values['no-dev'] === true && { dev: false }),
-    ...(values.noexec === true && { noexec: true }),
-    ...(values.noatime === true && { noatime: true }),
-    ...(typeof fsname === 'string' && { fsName: fsname }),
+    ...mountOptions(values),
     maxWrite: numberOf(values, 'max-write'),
     busyPoll: numberOf(values, 'busy-poll'),
     maxPathDescriptors: numberOf(values, 'path-descriptors'),
-    control: true,
-    onWarning: ({ message }) => process.stderr.write(`devfuse: ${message}\n`),
   }
 }
 
 async function run([source, mountPoint]: string[], values: OptionValues): Promise<number> {
   const session = await mountMirror(source, mountPoint, mirrorOptions(values))
-  // The library unmounts on these signals and would then let them end the process; we end with a status instead.
-  for (const signal of SIGNALS) process.on(signal, () => undefined)
-  if (values.quiet !== true) {
-    const { unavailable } = session.stats().passthrough
-    const data = unavailable === undefined ? 'passthrough on' : `passthrough off: ${unavailable}`
-    process.stdout.write(
-      `${source} is mounted at ${session.mountPoint}, ${data}; ` +
-        `unmount with Ctrl-C or \`devfuse unmount ${mountPoint}\`\n`,
-    )
-  }
-  const { reason } = await session.closed
-  // What went wrong was reported as a warning.
-  return reason === 'unmount' || reason === 'outside' ? EXIT_OK : EXIT_FAILURE
+  const { unavailable } = session.stats().passthrough
+  const data = unavailable === undefined ? 'passthrough on' : `passthrough off: ${unavailable}`
+  return await untilClosed(
+    session,
+    values,
+    `${source} is mounted at ${session.mountPoint}, ${data}; ` +
+      `unmount with Ctrl-C or \`devfuse unmount ${mountPoint}\``,
+  )
 }
 
 export const mirror: Command = {
