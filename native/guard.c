@@ -1,6 +1,8 @@
 // Sleeps until a request lies in the device, looks whether the loop comes for it, and if the loop's thread is blocked instead,
 // reads what is there: a request that this thread waits for is answered EDEADLK, all others are kept for the loop, in order.
 #include "guard.h"
+#include "loop.h"
+#include "subject.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,11 +18,16 @@
 #define GRACE_MS 250
 // The same, while a deadlock has just been ended and its thread has not come round since.
 #define ALARM_MS 5
+// How long one call waits before a lock counts as held by somebody in another process, and a page as waiting for one of ours: disks
+// are slow, too.
+#define OTHERS_NS 800000000u
+#define PAGE_NS 1000000000u
 #define STACK_BYTES (128u * 1024u)
 // More than this stays in the kernel.
 #define MOST_HELD (64u << 20)
 #define MOST_REPORTS 16
 
+#define READ 15
 #define INTERRUPT 36
 
 // Kernel: what every request begins with.
@@ -57,7 +64,10 @@ struct guard {
   uint8_t *buffer;
   size_t buffer_size;
   struct guard_report reports[MOST_REPORTS];
-  uint32_t report_count;
+  uint32_t report_count, judged;
+  char *mount_point;    // or NULL
+  struct blocked looked_at; // the call that was waiting at the last look, and the turn and time it was first seen
+  uint64_t looked_turn, looked_since;
   bool alarmed; // ended a deadlock, at `alarm_turn`
   uint64_t alarm_turn;
 };
@@ -156,6 +166,7 @@ static struct in_header header_of(const struct held *held) {
 }
 
 static void report(struct guard *guard, enum verdict verdict, const struct in_header *request) {
+  guard->judged++;
   guard->alarmed = true;
   guard->alarm_turn = guard->turns;
   if (guard->report_count < MOST_REPORTS)
@@ -163,7 +174,44 @@ static void report(struct guard *guard, enum verdict verdict, const struct in_he
         (struct guard_report){.verdict = verdict, .opcode = request->opcode, .pid = (pid_t)request->pid};
 }
 
+static void end_with(struct guard *guard, struct held **link, enum verdict verdict) {
+  struct in_header request = header_of(*link);
+  answer(guard, &request, -EDEADLK);
+  report(guard, verdict, &request);
+  unlink_held(guard, link);
+}
+
+// Nanoseconds that this very call has been seen to wait.
+static uint64_t waiting_since(struct guard *guard, const struct blocked *blocked) {
+  uint64_t now = clock_ns();
+  if (guard->looked_turn != guard->turns || memcmp(&guard->looked_at, blocked, sizeof *blocked) != 0)
+    guard->looked_since = now;
+  guard->looked_turn = guard->turns;
+  guard->looked_at = *blocked;
+  return now - guard->looked_since;
+}
+
+// Requests whose sender may hold what the loop's thread waits for: first those of this process.
+static void judge_locks(struct guard *guard, const struct blocked *blocked) {
+  uint64_t waited = waiting_since(guard, blocked);
+  enum wait wait = suspect_wait(&guard->suspect);
+  // What moves data may wait for a disk behind the mount, what works on names only for locks and answers.
+  if (wait == WAIT_OTHER || (wait == WAIT_LOCK) == call_moves_data(blocked) || (wait == WAIT_PAGE && waited < PAGE_NS) ||
+      guard->mount_point == NULL || !call_is_below(blocked, guard->mount_point))
+    return;
+  bool others = wait == WAIT_LOCK && waited >= OTHERS_NS;
+  for (struct held **link = &guard->first; *link != NULL;) {
+    struct in_header request = header_of(*link);
+    bool holds = wait == WAIT_PAGE ? request.opcode == READ : may_hold(request.opcode);
+    if (holds && request.pid != 0 && (others || is_ours((pid_t)request.pid)))
+      end_with(guard, link, VERDICT_LOCK);
+    else
+      link = &(*link)->next;
+  }
+}
+
 static void judge(struct guard *guard, const struct blocked *blocked) {
+  uint32_t before = guard->judged;
   for (struct held **link = &guard->first; *link != NULL;) {
     struct in_header request = header_of(*link);
     enum verdict verdict = verdict_on(&guard->suspect, blocked, request.opcode, (pid_t)request.pid);
@@ -171,10 +219,10 @@ static void judge(struct guard *guard, const struct blocked *blocked) {
       link = &(*link)->next;
       continue;
     }
-    answer(guard, &request, -EDEADLK);
-    report(guard, verdict, &request);
-    unlink_held(guard, link);
+    end_with(guard, link, verdict);
   }
+  if (guard->judged == before && guard->first != NULL)
+    judge_locks(guard, blocked);
 }
 
 static bool let_go(struct guard *guard, uint64_t unique) {
@@ -272,16 +320,18 @@ static int start_thread(struct guard *guard) {
   return -error;
 }
 
-int guard_start(struct guard **made, int fd, int backend_fd, size_t message_size, void (*wake)(void *owner), void *owner) {
+int guard_start(struct guard **made, const struct guarded *guarded) {
   struct guard *guard = calloc(1, sizeof *guard);
   if (guard == NULL)
     return -ENOMEM;
-  *guard = (struct guard){.fd = fd, .wake = wake, .owner = owner, .buffer_size = message_size};
+  *guard = (struct guard){
+      .fd = guarded->fd, .wake = guarded->wake, .owner = guarded->owner, .buffer_size = guarded->message_size};
+  guard->mount_point = guarded->mount_point == NULL ? NULL : strdup(guarded->mount_point);
   guard->last = &guard->first;
   pthread_mutex_init(&guard->lock, NULL);
-  guard->suspect.syscall_fd = -1;
+  guard->suspect.syscall_fd = guard->suspect.stat_fd = guard->suspect.wchan_fd = -1;
   guard->stop = eventfd(0, EFD_CLOEXEC);
-  int error = guard->stop < 0 ? -errno : suspect_init(&guard->suspect, backend_fd);
+  int error = guard->stop < 0 ? -errno : suspect_init(&guard->suspect, guarded->backend_fd);
   if (error == 0)
     error = start_thread(guard);
   if (error == 0)
@@ -312,5 +362,6 @@ void guard_free(struct guard *guard) {
     close(guard->stop);
   pthread_mutex_destroy(&guard->lock);
   free(guard->buffer);
+  free(guard->mount_point);
   free(guard);
 }

@@ -18,10 +18,17 @@ struct guard_report {
 
 struct guard;
 
-// Watches the device `fd` for the calling thread, whose loop sleeps in `backend_fd`; messages have up to `message_size` bytes.
-// `wake` is called from the guard's thread when there is something to take or to report. 0, or -errno where the thread or
-// /proc is not to be had.
-int guard_start(struct guard **guard, int fd, int backend_fd, size_t message_size, void (*wake)(void *owner), void *owner);
+struct guarded {
+  int fd;                  // the device
+  int backend_fd;          // where the loop of the calling thread sleeps
+  size_t message_size;     // of the largest message
+  const char *mount_point; // or NULL
+  void (*wake)(void *owner); // called from the guard's thread when there is something to take or to report
+  void *owner;
+};
+
+// Watches a device for the calling thread. 0, or -errno where a thread or /proc is not to be had.
+int guard_start(struct guard **guard, const struct guarded *guarded);
 
 // The thread ends. What it holds can still be taken.
 void guard_stop(struct guard *guard);

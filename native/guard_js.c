@@ -2,6 +2,7 @@
 #include "channel_js.h"
 
 #include <errno.h>
+#include <limits.h>
 
 static void give_report(struct channel_object *object, const struct guard_report *report) {
   napi_env env = object->addon->env;
@@ -74,30 +75,39 @@ void channel_end_guard(struct channel_object *object) {
   object->guard_callback = NULL;
 }
 
-static int begin_guard(struct channel_object *object, napi_value callback) {
+static int begin_guard(struct channel_object *object, napi_value callback, const char *mount_point) {
   struct channel *channel = &object->channel;
+  struct guarded guarded = {.fd = channel->fd,
+                            .backend_fd = channel->loop->backend_fd,
+                            .message_size = channel->slot_size,
+                            .mount_point = mount_point[0] == '\0' ? NULL : mount_point,
+                            .wake = ring,
+                            .owner = object};
   if (channel->fd < 0 || channel->guard != NULL)
     return channel->fd < 0 ? -EBADF : -EALREADY;
   int error = addon_hang_bell(object->addon);
   if (error == 0)
-    error = guard_start(&channel->guard, channel->fd, channel->loop->backend_fd, channel->slot_size, ring, object);
+    error = guard_start(&channel->guard, &guarded);
   if (error == 0)
     napi_create_reference(object->addon->env, callback, 1, &object->guard_callback);
   return error;
 }
 
-// values: callback, or null.
+// values: callback, or null; mount point, or an empty string.
 napi_value channel_guard(napi_env env, napi_callback_info info) {
-  napi_value value;
+  napi_value values[2];
   napi_valuetype type;
-  struct channel_object *object = channel_method(env, info, 1, &value);
+  char mount_point[PATH_MAX];
+  size_t length;
+  struct channel_object *object = channel_method(env, info, 2, values);
   if (object == NULL)
     return NULL;
-  napi_typeof(env, value, &type);
+  napi_typeof(env, values[0], &type);
+  if ((type != napi_function && type != napi_null) ||
+      napi_get_value_string_utf8(env, values[1], mount_point, sizeof mount_point, &length) != napi_ok)
+    return addon_throw(env, "guard takes a callback, or null to end it, and a path");
   if (type == napi_function)
-    return int_value(env, begin_guard(object, value));
-  if (type != napi_null)
-    return addon_throw(env, "guard takes a callback, or null to end it");
+    return int_value(env, begin_guard(object, values[0], mount_point));
   channel_end_guard(object);
   return int_value(env, 0);
 }

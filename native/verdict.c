@@ -24,6 +24,8 @@
 #define MOST_PARENTS 64
 
 #define FORGET 2
+#define GETATTR 3
+#define STATFS 17
 #define RELEASE 18
 #define INIT 26
 #define RELEASEDIR 29
@@ -32,12 +34,18 @@
 #define NOTIFY_REPLY 41
 #define BATCH_FORGET 42
 
-int suspect_init(struct suspect *suspect, int backend_fd) {
+static int open_of_task(pid_t tid, const char *name) {
   char path[64];
+  snprintf(path, sizeof path, "/proc/self/task/%d/%s", (int)tid, name);
+  return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+int suspect_init(struct suspect *suspect, int backend_fd) {
   suspect->backend_fd = backend_fd;
   suspect->tid = (pid_t)syscall(SYS_gettid);
-  snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)suspect->tid);
-  suspect->syscall_fd = open(path, O_RDONLY | O_CLOEXEC);
+  suspect->stat_fd = open_of_task(suspect->tid, "stat");
+  suspect->wchan_fd = open_of_task(suspect->tid, "wchan");
+  suspect->syscall_fd = open_of_task(suspect->tid, "syscall");
   if (suspect->syscall_fd < 0)
     return -errno;
   char text[8];
@@ -52,7 +60,11 @@ int suspect_init(struct suspect *suspect, int backend_fd) {
 void suspect_free(struct suspect *suspect) {
   if (suspect->syscall_fd >= 0)
     close(suspect->syscall_fd);
-  suspect->syscall_fd = -1;
+  if (suspect->stat_fd >= 0)
+    close(suspect->stat_fd);
+  if (suspect->wchan_fd >= 0)
+    close(suspect->wchan_fd);
+  suspect->syscall_fd = suspect->stat_fd = suspect->wchan_fd = -1;
 }
 
 static bool waits_for_child(long nr) {
@@ -125,9 +137,10 @@ bool suspect_blocked(const struct suspect *suspect, struct blocked *blocked) {
   // Kernel: "running" where it is on a CPU, or could be.
   if (end == text)
     return false;
-  blocked->arg = strtoull(end, NULL, 16);
+  for (int i = 0; i < 3; i++)
+    blocked->args[i] = strtoull(end, &end, 16);
   if (waits_for_child(blocked->nr) && blocked->nr != SYS_wait4)
-    return (int)blocked->arg != suspect->backend_fd;
+    return (int)blocked->args[0] != suspect->backend_fd;
   return !waits_for_others(blocked->nr);
 }
 
@@ -192,21 +205,39 @@ static pid_t newest_child(pid_t tid) {
   return number != 0 ? number : last;
 }
 
+// What tells an open file from all others: the lines `mnt_id` and `ino` of its fdinfo. Kernel: the links below /proc/PID/fd, like
+// /proc/PID/stat, wait for an execve(2) under way, which here would wait for us.
+static bool identity_of(const char *path, unsigned long long *mount, unsigned long long *inode) {
+  char text[512];
+  if (read_file(path, text, sizeof text) <= 0)
+    return false;
+  const char *mnt_id = strstr(text, "mnt_id:"), *ino = strstr(text, "ino:");
+  if (mnt_id == NULL || ino == NULL)
+    return false;
+  *mount = strtoull(mnt_id + 7, NULL, 10);
+  *inode = strtoull(ino + 4, NULL, 10);
+  return true;
+}
+
 // Whether process `pid` has the pipe open that we read as `fd`: what a parent waits for until its child's program begins.
 static bool holds_pipe(pid_t pid, int fd) {
-  char path[64], ours[64], theirs[64];
+  char path[300], link[8];
+  unsigned long long our_mount, our_inode, mount, inode;
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-  ssize_t length = readlink(path, ours, sizeof ours);
-  if (length <= 6 || memcmp(ours, "pipe:[", 6) != 0)
+  if (readlink(path, link, 6) != 6 || memcmp(link, "pipe:[", 6) != 0)
+    return false;
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+  if (!identity_of(path, &our_mount, &our_inode))
     return false;
   snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
   DIR *folder = opendir(path);
   if (folder == NULL)
     return false;
   bool found = false;
-  for (struct dirent *entry; !found && (entry = readdir(folder)) != NULL;)
-    found = readlinkat(dirfd(folder), entry->d_name, theirs, sizeof theirs) == length &&
-            memcmp(ours, theirs, (size_t)length) == 0;
+  for (struct dirent *entry; !found && (entry = readdir(folder)) != NULL;) {
+    snprintf(path, sizeof path, "/proc/%d/fdinfo/%s", (int)pid, entry->d_name);
+    found = identity_of(path, &mount, &inode) && mount == our_mount && inode == our_inode;
+  }
   closedir(folder);
   return found;
 }
@@ -235,7 +266,7 @@ enum verdict verdict_on(const struct suspect *suspect, const struct blocked *blo
   if (waits_for_start(blocked->nr))
     return pid == newest_child(suspect->tid) ? VERDICT_SPAWN : VERDICT_NONE;
   if (blocked->nr == SYS_wait4)
-    return (int)blocked->arg > 0 && is_below(pid, (pid_t)blocked->arg) ? VERDICT_CHILD : VERDICT_NONE;
+    return (int)blocked->args[0] > 0 && is_below(pid, (pid_t)blocked->args[0]) ? VERDICT_CHILD : VERDICT_NONE;
   if (waits_for_child(blocked->nr)) {
     // spawnSync has a loop of its own, and its child is the last that its thread has started.
     pid_t child = newest_child(suspect->tid);
@@ -243,9 +274,42 @@ enum verdict verdict_on(const struct suspect *suspect, const struct blocked *blo
   }
   if (pid == suspect->tid)
     return VERDICT_OWN_CALL;
-  if (blocked->nr == SYS_read && is_child_of_ours(pid) && holds_pipe(pid, (int)blocked->arg))
+  if (blocked->nr == SYS_read && is_child_of_ours(pid) && holds_pipe(pid, (int)blocked->args[0]))
     return VERDICT_SPAWN;
   return VERDICT_NONE;
+}
+
+// Kernel: D, a wait that no signal ends: for locks, pages and disks, and for answers that were asked for.
+static bool is_uninterruptible(int stat_fd) {
+  char text[256];
+  ssize_t length = stat_fd < 0 ? -1 : pread(stat_fd, text, sizeof text - 1, 0);
+  if (length <= 0)
+    return false;
+  text[length] = '\0';
+  // The name of a thread may hold anything.
+  const char *behind_name = strrchr(text, ')');
+  return behind_name != NULL && strncmp(behind_name, ") D", 3) == 0;
+}
+
+enum wait suspect_wait(const struct suspect *suspect) {
+  char name[64];
+  ssize_t length = suspect->wchan_fd < 0 ? -1 : pread(suspect->wchan_fd, name, sizeof name - 1, 0);
+  if (length <= 1)
+    return WAIT_OTHER;
+  name[length] = '\0';
+  if (strstr(name, "folio") != NULL)
+    return WAIT_PAGE;
+  // Kernel: for a lock this is the function that takes it, whichever that is.
+  if (strstr(name, "fuse") != NULL || strcmp(name, "request_wait_answer") == 0 || !is_uninterruptible(suspect->stat_fd))
+    return WAIT_OTHER;
+  return WAIT_LOCK;
+}
+
+bool may_hold(uint32_t opcode) { return opcode != GETATTR && opcode != STATFS && !is_notice(opcode); }
+
+bool is_ours(pid_t pid) {
+  pid_t process, parent;
+  return process_of(pid, &process, &parent) && process == getpid();
 }
 
 static bool has_sigkill(const char *status, const char *field) {

@@ -151,10 +151,14 @@ export interface NativeChannel {
   clone(): number
   /**
    * Starts a thread that answers EDEADLK to requests which wait for the calling thread while that waits for them; `onDeadlock` is
-   * called for each when the loop comes round. The verdict: 1 a call of this thread, 2 the start of a child, 3 the end of a child.
-   * `null` ends it, after giving out what is left. 0, or -errno where the machine does not allow it.
+   * called for each when the loop comes round. The verdict: 1 a call of this thread, 2 the start of a child, 3 the end of a child,
+   * 4 a lock. `mountPoint` (or '') tells calls on the mount from others. `null` ends it, after giving out what is left. 0, or -errno
+   * where the machine does not allow it.
    */
-  guard(onDeadlock: ((verdict: number, opcode: number, pid: number) => void) | null): number
+  guard(
+    onDeadlock: ((verdict: number, opcode: number, pid: number) => void) | null,
+    mountPoint: string,
+  ): number
   /** Stops reading; the descriptor stays open. Safe inside `onBatch`. */
   stop(): void
   /** Stops and closes the descriptor. Idempotent; safe inside `onBatch`. `onEnd` is not called any more. */

@@ -143,8 +143,11 @@ export class DeviceTransport implements Transport {
     this.#channel.detachAtExit(path, minor)
   }
 
-  guard(onDeadlock: ((verdict: number, opcode: number, pid: number) => void) | null): void {
-    this.#channel.guard(onDeadlock)
+  guard(
+    onDeadlock: ((verdict: number, opcode: number, pid: number) => void) | null,
+    mountPoint: string,
+  ): void {
+    this.#channel.guard(onDeadlock, mountPoint)
   }
 
   setBusyPoll(microseconds: number): void {

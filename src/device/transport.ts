@@ -76,9 +76,12 @@ export interface Transport {
   clone(): number
   /**
    * Answers EDEADLK to requests that wait for the calling thread while that waits for them, and calls `onDeadlock` for each when
-   * the loop comes round. `null` ends it. Absent where the transport has no such guard.
+   * the loop comes round; `mountPoint` is where calls on the mount lead. `null` ends it. Absent where the transport has no such guard.
    */
-  guard?(onDeadlock: ((verdict: number, opcode: number, pid: number) => void) | null): void
+  guard?(
+    onDeadlock: ((verdict: number, opcode: number, pid: number) => void) | null,
+    mountPoint: string,
+  ): void
   /** How long to busy poll at the most after a request, in microseconds; 0 turns it off. */
   setBusyPoll(microseconds: number): void
   /** When the thread ends without {@link close}, the mount at `path` with device number 0:`minor` is detached. */

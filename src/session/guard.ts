@@ -10,11 +10,14 @@ const CAUSES: Record<number, (mountPoint: string, pid: number) => string> = {
   1: (mountPoint) =>
     `a sync call on ${mountPoint} was made by the very thread that serves it, so that nobody was left to answer`,
   2: (mountPoint, pid) =>
-    `a program was started (process ${pid}) whose working directory or file lies on ${mountPoint}: the thread that serves the mount ` +
-    'waits until the program runs, so that nobody was left to answer',
+    `a program was started (process ${pid}), and its start uses ${mountPoint}: its working directory or its file lies there, or it ` +
+    'inherited a file of it. The thread that serves the mount waits until the program runs, so that nobody was left to answer',
   3: (mountPoint, pid) =>
     `process ${pid} uses ${mountPoint}, and the thread that serves the mount waits for its end (execFileSync, spawnSync), so that ` +
     'nobody was left to answer',
+  4: (mountPoint, pid) =>
+    `a sync call on ${mountPoint} was made by the very thread that serves it, and waits for a file, name or page that a call of ` +
+    `thread ${pid} has locked, which nobody was left to answer`,
 }
 
 const FIX =
@@ -36,12 +39,12 @@ export class Guard {
 
   /** Watches over the calling thread from now on, where the transport and the machine can. */
   begin(transport: Transport): void {
-    transport.guard?.((verdict, opcode, pid) => this.#ended(verdict, opcode, pid))
+    transport.guard?.((verdict, opcode, pid) => this.#ended(verdict, opcode, pid), this.#mountPoint)
   }
 
   /** Watches no more; what was not reported yet is, at once. */
   end(transport: Transport): void {
-    transport.guard?.(null)
+    transport.guard?.(null, '')
   }
 
   #ended(verdict: number, opcode: number, pid: number): void {

@@ -90,18 +90,68 @@ describe('the guard', { skip, timeout: 120_000 }, () => {
         started: attempt(() => spawn(mnt + '/tool').on('error', () => {})),
         elsewhere: attempt(() => String(execFileSync('echo', ['fine']))),
       }
+      // Kernel: a child that closes a file of the mount in execve(2) sends FLUSH.
+      const handle = await fs.promises.open(mnt + '/file')
+      found.inherited = attempt(() => String(execFileSync('echo', ['fine'])))
+      await handle.close()
       ${finish}`,
     )) as Found
     assert.deepEqual(found, {
       ...{ cat: 1, shell: 1, list: 2, cwd: EDEADLK, program: EDEADLK, spawned: EDEADLK, started: EDEADLK },
-      ...{ elsewhere: 'fine\n', deadlocks: true },
+      ...{ elsewhere: 'fine\n', inherited: 'fine\n', deadlocks: true },
     })
     assert.equal(warnings.length, 2, warnings.join('\n'))
     assert.match(
       warnings[0],
       /process \d+ uses .*mnt, and the thread .* waits for its end \(execFileSync, spawnSync\)/,
     )
-    assert.match(warnings[1], /a program was started \(process \d+\) whose working directory or file lies on/)
+    assert.match(warnings[1], /a program was started \(process \d+\), and its start uses .*mnt/)
+  })
+
+  it('ends calls that wait for a lock which an unanswered call holds', async (t) => {
+    const { mnt } = places(t)
+    const { warnings, ...found } = (await result(
+      t,
+      `const mnt = ${JSON.stringify(mnt)}
+      const shared = { nlink: 1, uid: 0, gid: 0, blocks: 0, atime: 0, mtime: 0, ctime: 0 }
+      const attrs = { 1: { ...shared, ino: 1, size: 0, mode: 0o40755 }, 2: { ...shared, ino: 2, size: 6, mode: 0o100644 } }
+      const filesystem = {
+        lookup: ({ name }) => name === 'file' ? { nodeid: 2, attr: attrs[2], entryValid: 99, attrValid: 99 } : -2,
+        getattr: ({ nodeid }) => ({ attr: attrs[nodeid], attrValid: 99 }),
+        mkdir: () => -1, mknod: () => -1, access: () => 0,
+        read: () => Buffer.from('hello\\n'),
+      }
+      const session = await mount(mnt, filesystem, { onWarning })
+      const busy = (ms) => { for (const end = performance.now() + ms; performance.now() < end;); }
+      /** What becomes of a call under way, and of a sync one that meets its lock; both within two seconds. */
+      const meet = async (first, second) => {
+        const began = performance.now()
+        const settled = first().catch(({ errno }) => errno)
+        busy(100)
+        let errno
+        try { second() } catch (error) { errno = error.errno }
+        return performance.now() - began < 2000 ? [await settled, errno] : 'too late'
+      }
+      const { promises } = fs
+      await promises.stat(mnt + '/file')
+      const handle = await promises.open(mnt + '/file')
+      const found = {
+        folder: await meet(() => promises.mkdir(mnt + '/a'), () => fs.writeFileSync(mnt + '/b', '')),
+        name: await meet(() => promises.stat(mnt + '/c'), () => fs.statSync(mnt + '/c')),
+        page: await meet(() => handle.read(Buffer.alloc(6), 0, 6, 0), () => fs.readSync(handle.fd, Buffer.alloc(6), 0, 6, 0)),
+        other: await meet(() => once(spawn('mkdir', [mnt + '/d'], { stdio: 'ignore' }), 'exit'), () => {
+          busy(200)
+          fs.writeFileSync(mnt + '/e', '')
+        }),
+      }
+      await handle.close()
+      ${finish}`,
+    )) as Found
+    assert.deepEqual(found, {
+      ...{ folder: [EDEADLK, EDEADLK], name: [EDEADLK, EDEADLK], page: [EDEADLK, EDEADLK] },
+      ...{ other: [[1, null], EDEADLK], deadlocks: true },
+    })
+    assert.match(warnings.join(), /waits for a file, name or page that a call of thread \d+ has locked/)
   })
 
   it('warns although the error ends the process', async (t) => {

@@ -65,7 +65,7 @@ function bed(t: TestContext, slots = 4, keep = false): Bed {
     closeAll(peer)
   })
   assert.equal(
-    channel.guard((...report) => reports.push(report)),
+    channel.guard((...report) => reports.push(report), ''),
     0,
   )
   channel.start()
@@ -174,7 +174,7 @@ describe('the guard', () => {
     send(request(1, GETATTR, tid))
     send(request(2, GETATTR, 1))
     blocked(0.7)
-    channel.guard(null)
+    channel.guard(null, '')
     assert.deepEqual(reports, [[1, GETATTR, tid]])
     send(request(3, GETATTR, 1))
     await sleep(50)
@@ -184,15 +184,15 @@ describe('the guard', () => {
   it('is refused where it runs or the channel is closed, and leaves nothing behind', (t) => {
     const { channel, send } = bed(t)
     assert.equal(
-      channel.guard(() => {}),
+      channel.guard(() => {}, ''),
       -114,
     )
-    assert.throws(() => channel.guard('x' as unknown as null), /guard takes a callback, or null/)
+    assert.throws(() => channel.guard('x' as unknown as null, ''), /guard takes a callback, or null/)
     send(request(1, GETATTR, 1))
     execFileSync('sleep', ['0.6'])
     channel.close()
     assert.equal(
-      channel.guard(() => {}),
+      channel.guard(() => {}, ''),
       -9,
     )
     const before = { fds: openFds(), threads: threads() }
@@ -207,7 +207,7 @@ describe('the guard', () => {
         () => {},
       )
       assert.equal(
-        one.guard(() => {}),
+        one.guard(() => {}, ''),
         0,
       )
       if (i % 2 === 0) one.start()

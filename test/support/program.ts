@@ -85,6 +85,12 @@ export function start(
     killSignal: 'SIGKILL',
   })
   cleanup(t, () => child.kill('SIGKILL'))
+  // Kernel: a process that waits for its own mount does not even die, unless its connection ends.
+  const late = setTimeout(() => {
+    for (const { mountPoint, minor } of readMountInfo())
+      if (source.includes(mountPoint)) abortConnection(minor)
+  }, timeout + 500)
+  child.once('exit', () => clearTimeout(late))
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
