@@ -87,8 +87,8 @@ export function start(
   cleanup(t, () => child.kill('SIGKILL'))
   // Kernel: a process that waits for its own mount does not even die, unless its connection ends.
   const late = setTimeout(() => {
-    for (const { mountPoint, minor } of readMountInfo())
-      if (source.includes(mountPoint)) abortConnection(minor)
+    for (const { mountPoint } of readMountInfo())
+      if (source.includes(JSON.stringify(mountPoint))) abortMount(mountPoint)
   }, timeout + 500)
   child.once('exit', () => clearTimeout(late))
   let stdout = ''
