@@ -11,7 +11,10 @@ import { resolveOptions } from '#dist/session/options.js'
 
 const root = dirname(fileURLToPath(import.meta.resolve('devfuse/package.json')))
 const text = readFileSync(join(root, 'docs/parity.md'), 'utf8')
-const entries = ['index', 'inodes/index', 'protocol/index', 'syscalls/index', 'filesystems/mirror/index']
+const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  exports: Record<string, string>
+}
+const entries = Object.values(exports).flatMap((file) => /^\.\/dist\/(.*)\.js$/.exec(file)?.slice(1) ?? [])
 
 /** Columns that speak of devfuse: what it has, and what proves it. */
 const rows = text
