@@ -85,6 +85,12 @@ function bed(t: TestContext, slots = 4, keep = false): Bed {
   }
 }
 
+/** Waits until the loop has got `count` messages, and a little longer for those that should not come. */
+async function arrived(got: string[], count: number): Promise<void> {
+  for (let i = 0; i < 1000 && got.length < count; i++) await sleep(5)
+  await sleep(50)
+}
+
 /** Blocks this thread in read(2) for `seconds`, in a call that might have to do with a mount. */
 function blocked(seconds: number): void {
   const [end, input] = pipe()
@@ -100,7 +106,7 @@ describe('the guard', () => {
     execFileSync('sleep', ['0.7'])
     assert.deepEqual(got, [])
     for (let i = 41; i <= 50; i++) send(request(i, GETATTR, 1))
-    await sleep(50)
+    await arrived(got, 50)
     const all = Array.from({ length: 50 }, (_, i) =>
       i < 40 && (i + 1) % 7 === 0 ? `${i + 1}:${4097 + i}` : `${i + 1}`,
     )
@@ -118,7 +124,7 @@ describe('the guard', () => {
     blocked(0.7)
     assert.equal(answer(), `${EDEADLK} 2`)
     assert.equal(answer(), undefined)
-    await sleep(50)
+    await arrived(got, 3)
     assert.deepEqual(got, ['1', '3', '4'])
     assert.deepEqual(reports, [[1, GETATTR, tid]])
   })
@@ -129,7 +135,7 @@ describe('the guard', () => {
     for (const end = performance.now() + 600; performance.now() < end;);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600)
     assert.equal(answer(), undefined)
-    await sleep(50)
+    await arrived(got, 1)
     assert.deepEqual(got, ['1'])
   })
 
@@ -137,14 +143,14 @@ describe('the guard', () => {
     const { channel, got, send } = bed(t, 2, true)
     for (let i = 1; i <= 6; i++) send(request(i, GETATTR, 1))
     execFileSync('sleep', ['0.6'])
-    await sleep(50)
+    await arrived(got, 2)
     assert.deepEqual(got, ['1', '2'])
     channel.release(0)
-    await sleep(50)
+    await arrived(got, 3)
     assert.deepEqual(got, ['1', '2', '3'])
     channel.release(0)
     channel.release(1)
-    await sleep(50)
+    await arrived(got, 5)
     assert.deepEqual(got, ['1', '2', '3', '4', '5'])
   })
 
@@ -165,7 +171,7 @@ describe('the guard', () => {
     blocked(0.7)
     // The living one is this thread itself, which reads.
     assert.deepEqual(new Set([answer(), answer()]), new Set([`${EDEADLK} 4`, '-4 2']))
-    await sleep(50)
+    await arrived(got, 1)
     assert.deepEqual(got, ['5:48'])
   })
 
@@ -177,7 +183,7 @@ describe('the guard', () => {
     channel.guard(null, '')
     assert.deepEqual(reports, [[1, GETATTR, tid]])
     send(request(3, GETATTR, 1))
-    await sleep(50)
+    await arrived(got, 2)
     assert.deepEqual(got, ['2', '3'])
   })
 
