@@ -88,7 +88,9 @@ export const S_IFIFO = 0o010000
 export const S_ISUID = 0o4000
 export const S_ISGID = 0o2000
 export const S_ISVTX = 0o1000
+export const S_IWGRP = 0o020
 export const S_IXGRP = 0o010
+export const S_IWOTH = 0o002
 
 /** Types of directory entries; `S_IF* >> 12`. */
 export const DT_UNKNOWN = 0

@@ -1,7 +1,7 @@
 // The handlers of the memory filesystem, asked by a fake kernel: what a mount shows only now and then.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOSPC, ENOTEMPTY, ESTALE, OptionError } from 'devfuse'
+import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOSPC, ENOTEMPTY, EPERM, ESTALE, OptionError } from 'devfuse'
 import { memoryFilesystem } from 'devfuse/memory'
 import type { MemoryOptions } from 'devfuse/memory'
 import { serve } from '../support/fake-session.js'
@@ -102,8 +102,15 @@ describe('the memory filesystem', () => {
     await ask('setattr', { nodeid: plain, valid: FATTR_MODE, mode: 0o2644 })
     await ask('write', { ...write, nodeid: plain, writeFlags: KILL_SUIDGID })
     assert.equal(await modeOf(plain), 0o2644)
-    await ask('setattr', { nodeid: plain, valid: 0, gid: 4711, pid: NOBODY })
+    // A change of nothing is chown(2) to nobody, unless the caller could write the file: a stranger takes nothing away.
+    const nothing = { nodeid: plain, valid: 0, gid: 4711, pid: NOBODY }
+    assert.equal((await ask('setattr', nothing)).error, EPERM)
+    assert.equal(await modeOf(plain), 0o2644)
+    await ask('write', { ...write, nodeid: plain, writeFlags: KILL_SUIDGID, gid: 4711, pid: NOBODY })
     assert.equal(await modeOf(plain), 0o644)
+    await ask('setattr', { nodeid: plain, valid: FATTR_MODE, mode: 0o2666 })
+    assert.equal((await ask('setattr', nothing)).error, 0)
+    assert.equal(await modeOf(plain), 0o666)
   })
 
   it('refuses by itself what the kernel would refuse before', async () => {

@@ -43,6 +43,30 @@ describe('a memory filesystem that is mounted', { skip }, () => {
     fs.unlinkSync(join(mnt, 'sparse'))
   })
 
+  it('lets a chown to nobody clear set-id bits for the owner, and not for a stranger', () => {
+    const path = join(mnt, 'chown-nobody')
+    fs.writeFileSync(path, '')
+    fs.chmodSync(path, 0o6755)
+    const chown = (id: number) =>
+      spawnSync(
+        'setpriv',
+        [
+          `--reuid=${id}`,
+          `--regid=${id}`,
+          '--clear-groups',
+          process.execPath,
+          '-e',
+          `fs.chownSync('${path}', -1, -1)`,
+        ],
+        { timeout: 20_000, encoding: 'utf8' },
+      )
+    assert.match(chown(1000).stderr, /EPERM/)
+    assert.equal(fs.statSync(path).mode & 0o7777, 0o6755)
+    assert.equal(chown(0).status, 0)
+    assert.equal(fs.statSync(path).mode & 0o7777, 0o755)
+    fs.unlinkSync(path)
+  })
+
   it('says ENOSPC when it is full, and has the room again that a removed file took', () => {
     const fill = () => {
       const fd = fs.openSync(join(mnt, 'filler'), 'w')

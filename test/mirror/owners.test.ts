@@ -133,6 +133,34 @@ for (const options of [{ passthrough: 'on' }, { passthrough: 'off' }] satisfies 
     })
   }
 
+  test(`${label}: a chown to nobody clears set-id bits for the owner, and is EPERM for a stranger, as on the source`, () => {
+    for (const mode of [0o6755, 0o4644, 0o2711, 0o755]) {
+      const results = [src, mnt].map((root) => {
+        const path = join(root, 'chown-nobody')
+        fs.writeFileSync(path, '')
+        fs.chmodSync(path, mode)
+        const outcomes = [1000, 0].map((id) => {
+          const { status } = spawnSync(
+            'setpriv',
+            [
+              `--reuid=${id}`,
+              `--regid=${id}`,
+              '--clear-groups',
+              process.execPath,
+              '-e',
+              `fs.chownSync('${path}', -1, -1)`,
+            ],
+            { timeout: 20_000 },
+          )
+          return [status, modeOf(path)]
+        })
+        fs.unlinkSync(path)
+        return outcomes
+      })
+      assert.deepEqual(results[1], results[0], mode.toString(8))
+    }
+  })
+
   test(`${label}: a chown clears the set-id bits of an executable`, () => {
     fs.writeFileSync(join(mnt, 'chowned'), '')
     fs.chmodSync(join(mnt, 'chowned'), 0o6777)

@@ -93,7 +93,9 @@ export function attributes(tree: Tree) {
         dropCapabilities(tree, inode)
       }
       // Kernel: the removal of set-id bits before a fallocate or a copy arrives as a SETATTR that sets nothing.
-      if ((valid & FATTR_KILL_SUIDGID) !== 0 || (valid & ~FATTR_FH) === 0) killSuidgid(inode, request)
+      const isEmpty = (valid & ~FATTR_FH) === 0
+      if ((isEmpty || (valid & FATTR_KILL_SUIDGID) !== 0) && killSuidgid(inode, request, isEmpty) < 0)
+        return EPERM
       if ((valid & FATTR_MODE) !== 0) {
         const result = setMode(inode, request.mode)
         if (result < 0) return result as Errno

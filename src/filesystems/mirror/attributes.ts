@@ -74,9 +74,10 @@ export function attributes(tree: Tree, files: OpenFiles) {
     return sys.utimensat(-1, link, atime, a, mtime, m)
   }
 
-  const killAt = (inode: MirrorInode, request: SetattrRequest): void => {
+  const killAt = (inode: MirrorInode, request: SetattrRequest, asked: boolean): number => {
     const fd = inode.type === S_IFDIR ? -1 : tree.descriptor(inode)
-    if (fd >= 0) killPrivileges(tree, fd, request)
+    // Who has it open for writing may have got the descriptor from somebody else.
+    return fd < 0 ? 0 : killPrivileges(tree, fd, request, asked && files.writable(inode) === undefined)
   }
 
   /** All that is quick: everything but the size, which comes first. */
@@ -84,9 +85,10 @@ export function attributes(tree: Tree, files: OpenFiles) {
     const { valid } = request
     // Kernel: with HANDLE_KILLPRIV_V2 the removal of set-id bits before a write that goes to a backing file, a fallocate or a
     // copy arrives as a SETATTR that sets nothing.
-    if ((valid & FATTR_KILL_SUIDGID) !== 0 || (valid & ~FATTR_FH) === 0) killAt(inode, request)
+    const isEmpty = (valid & ~FATTR_FH) === 0
     let result = 0
-    if ((valid & FATTR_MODE) !== 0) result = setMode(inode, request.mode)
+    if ((valid & FATTR_KILL_SUIDGID) !== 0 || isEmpty) result = killAt(inode, request, isEmpty)
+    if (result >= 0 && (valid & FATTR_MODE) !== 0) result = setMode(inode, request.mode)
     if (result >= 0 && (valid & (FATTR_UID | FATTR_GID)) !== 0) result = setOwner(inode, request)
     if (result >= 0 && (valid & TIMES) !== 0) result = setTimes(inode, request)
     return result < 0 ? (result as Errno) : tree.attributes(inode)
