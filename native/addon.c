@@ -24,8 +24,31 @@ bool addon_report_exception(napi_env env) {
   return napi_fatal_exception(env, error) == napi_ok;
 }
 
+bool addon_call(struct addon *addon, napi_ref self, napi_ref callback, int argument) {
+  napi_env env = addon->env;
+  napi_handle_scope scope;
+  napi_value object, function, value, result;
+  if (napi_open_handle_scope(env, &scope) != napi_ok)
+    return true;
+  bool called = napi_get_reference_value(env, self, &object) == napi_ok &&
+                napi_get_reference_value(env, callback, &function) == napi_ok &&
+                napi_create_int32(env, argument, &value) == napi_ok &&
+                napi_make_callback(env, addon->context, object, function, 1, &value, &result) == napi_ok;
+  bool alive = called || addon_report_exception(env);
+  napi_close_handle_scope(env, scope);
+  return alive;
+}
+
+napi_value addon_set_busy_poll(napi_env env, napi_value microseconds, struct spin *spin) {
+  double most;
+  if (napi_get_value_double(env, microseconds, &most) != napi_ok || !(most >= 0))
+    return addon_throw(env, "busy polling takes a number of microseconds");
+  spin->max = (uint64_t)((most < SPIN_MOST_US ? most : SPIN_MOST_US) * 1000);
+  return NULL;
+}
+
 // From a thread of the pool.
-static void ring(void *owner) {
+static void wake_loop(void *owner) {
   struct addon *addon = owner;
   addon->loop.async_send(addon->async);
 }
@@ -99,6 +122,7 @@ static void on_cleanup(napi_async_cleanup_hook_handle handle, void *data) {
   addon->cleanup = handle;
   addon->stuck = !pool_stop(&addon->pool);
   channel_objects_close(addon);
+  ring_objects_close(addon);
   if (addon->async != NULL)
     addon->loop.close(addon->async, addon_handle_closed);
   else
@@ -117,7 +141,7 @@ NAPI_MODULE_INIT() {
   struct addon *addon = calloc(1, sizeof *addon);
   struct uv_loop_s *uv = NULL;
   napi_value resource, name;
-  if (addon == NULL || pool_init(&addon->pool, ring, addon) != 0) {
+  if (addon == NULL || pool_init(&addon->pool, wake_loop, addon) != 0) {
     free(addon);
     napi_throw_error(env, "ENOMEM", "devfuse: out of memory");
     return NULL;
@@ -129,7 +153,7 @@ NAPI_MODULE_INIT() {
       napi_create_object(env, &resource) != napi_ok ||
       napi_create_string_latin1(env, "DEVFUSE", NAPI_AUTO_LENGTH, &name) != napi_ok ||
       napi_async_init(env, resource, name, &addon->context) != napi_ok || define_calls(env, exports) != napi_ok ||
-      define_channel(env, exports) != napi_ok) {
+      define_channel(env, exports) != napi_ok || define_ring(env, exports) != napi_ok) {
     napi_throw_error(env, "ERR_DEVFUSE_ADDON", "devfuse: the addon could not be set up in this environment");
     return NULL;
   }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 struct channel_object;
+struct ring_object;
 
 struct addon {
   napi_env env;
@@ -21,6 +22,7 @@ struct addon {
   uint32_t jobs;        // not done yet
   uint32_t uv_handles;  // open or closing
   struct channel_object *channels;
+  struct ring_object *rings;
   napi_async_cleanup_hook_handle cleanup; // not NULL: the environment ends
   bool stuck;                             // a thread of the pool did not end
 };
@@ -30,11 +32,24 @@ struct addon *addon_of(napi_env env);
 // Throws and returns NULL, so that `return addon_throw(...)` reads well.
 napi_value addon_throw(napi_env env, const char *message);
 
+static inline napi_value int_value(napi_env env, int result) {
+  napi_value value = NULL;
+  napi_create_int32(env, result, &value);
+  return value;
+}
+
 // A callback into JS left an exception: reports it as uncaught. False: no JS can run any more.
 bool addon_report_exception(napi_env env);
 
 // Makes sure that `async` is there, which the threads of the pool and of guards ring. 0 or -errno.
 int addon_hang_bell(struct addon *addon);
+
+// Calls `callback` as a method of `self` through a callback scope, so that promise jobs and nextTick run. False: no JS
+// can run any more.
+bool addon_call(struct addon *addon, napi_ref self, napi_ref callback, int argument);
+
+// The method `setBusyPoll` of whatever has a spin.
+napi_value addon_set_busy_poll(napi_env env, napi_value microseconds, struct spin *spin);
 
 // Hands a job to the pool, keeping the event loop alive until it is done. 0 or -errno.
 int addon_submit(struct addon *addon, struct job *job);
@@ -44,14 +59,16 @@ void addon_job_done(struct addon *addon);
 // A loop_close_cb for a handle whose data is the addon.
 void addon_handle_closed(void *handle);
 
-// call_js.c and channel_js.c: their part of the exports.
+// call_js.c, channel_js.c and ring_js.c: their part of the exports.
 napi_status define_calls(napi_env env, napi_value exports);
 napi_status define_channel(napi_env env, napi_value exports);
+napi_status define_ring(napi_env env, napi_value exports);
 
 // guard_js.c: the bell rang.
 void channels_called(struct addon *addon);
 
-// channel_js.c: the environment ends.
+// channel_js.c and ring_js.c: the environment ends. The rings go last, when their connections are over.
 void channel_objects_close(struct addon *addon);
+void ring_objects_close(struct addon *addon);
 
 #endif

@@ -5,7 +5,7 @@
 #include "guard.h"
 #include "loop.h"
 #include "pool.h"
-#include "spin.h"
+#include "turn.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -13,43 +13,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-// The order is that of CHANNEL_STATS in src/native.ts.
-enum channel_stat {
-  STAT_REQUESTS,
-  STAT_BATCHES,
-  STAT_WAKEUPS,
-  STAT_SPINS,
-  STAT_SPIN_HITS,
-  STAT_SPIN_NS,
-  STAT_REPLIES,
-  STAT_REPLY_ERRORS,
-  STAT_READS_IN_PLACE,
-  STAT_READS_BY_POOL,
-  STAT_SLOT_WAITS,
-  STAT_NOW,
-  STAT_COUNT,
-};
-
 struct channel {
-  int fd; // -1: closed
+  struct turn turn; // first: a channel is its turn
+  int fd;           // -1: closed
   uint8_t *memory;
   size_t slot_size;
   uint32_t slot_count;
   int32_t *slots, *lengths; // slot_count entries each, belong to JS
-  double *stats;            // STAT_COUNT entries, belong to JS
   uint32_t *free;           // stack of free slots
   uint32_t free_count;
   bool *taken;
-  uint32_t batch_most; // grows while messages queue up
-  uint32_t full_drains; // in a row
-  uint32_t unasked;    // batches after which we did not look again
-  bool found_again;    // the last look after a batch found a message
-  bool started;        // between start and stop
   bool in_turn;        // on the stack
   bool starved;        // no slot was free
-  struct loop *loop;
   void *poll; // uv_poll_t, from the first start to close
-  struct spin spin;
   struct guard *guard; // or NULL
   pthread_mutex_t fd_lock; // close against writes of the pool
   uint8_t *scratch;        // for replies from descriptors
@@ -60,12 +36,10 @@ struct channel {
   void (*wake)(struct channel *channel); // has channel_turn called soon
 };
 
-// channel.c: reading. 0 or -errno. channel_init needs fd, memory, sizes, loop, the arrays of JS and the callbacks.
+// channel.c: reading. 0 or -errno. channel_init needs fd, memory, sizes, turn.loop, the arrays of JS and the callbacks.
 int channel_init(struct channel *channel);
 int channel_start(struct channel *channel);
 int channel_release(struct channel *channel, uint32_t slot);
-// Sets STAT_NOW.
-void channel_clock(struct channel *channel);
 void channel_stop(struct channel *channel);
 // One turn of the loop: `status` and `poll` as libuv gave them.
 void channel_turn(struct channel *channel, int status);
@@ -88,6 +62,8 @@ struct read_reply {
   uint8_t *buffer; // `size` bytes
 };
 
+// What is cached of it, into `buffer`: bytes or -errno.
+int64_t read_cached(const struct read_reply *read, uint8_t *buffer);
 // Answers a READ from what is cached, or with `block` in any case: bytes sent or -errno. -EAGAIN: it would block, nothing
 // was sent.
 int64_t channel_reply_in_place(struct channel *channel, struct read_reply *read, bool block);

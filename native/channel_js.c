@@ -7,18 +7,8 @@
 #include <string.h>
 
 static void call_js(struct channel_object *object, napi_ref callback, int argument) {
-  napi_env env = object->addon->env;
-  napi_handle_scope scope;
-  napi_value self, function, value, result;
-  if (napi_open_handle_scope(env, &scope) != napi_ok)
-    return;
-  bool called = napi_get_reference_value(env, object->self, &self) == napi_ok &&
-                napi_get_reference_value(env, callback, &function) == napi_ok &&
-                napi_create_int32(env, argument, &value) == napi_ok &&
-                napi_make_callback(env, object->addon->context, self, function, 1, &value, &result) == napi_ok;
-  if (!called && !addon_report_exception(env))
+  if (!addon_call(object->addon, object->self, callback, argument))
     channel_stop(&object->channel);
-  napi_close_handle_scope(env, scope);
 }
 
 static void on_batch(struct channel *channel, uint32_t count) {
@@ -32,9 +22,9 @@ static void on_end(struct channel *channel, int error) {
 // Being started keeps the object alive, whatever JS still knows of it.
 static void hold_while_started(struct channel_object *object) {
   uint32_t count;
-  if (object->channel.started == object->held)
+  if (object->channel.turn.started == object->held)
     return;
-  object->held = object->channel.started;
+  object->held = object->channel.turn.started;
   if (object->held)
     napi_reference_ref(object->addon->env, object->self, &count);
   else
@@ -100,7 +90,7 @@ static napi_status make_arrays(napi_env env, napi_value self, struct channel_obj
   if (status != napi_ok)
     return status;
   memset(memory, 0, stats_size + 2 * slots_size);
-  channel->stats = memory;
+  channel->turn.stats = memory;
   channel->slots = (int32_t *)((char *)memory + stats_size);
   channel->lengths = channel->slots + channel->slot_count;
   napi_create_reference(env, buffer, 1, &object->arrays);
@@ -149,7 +139,7 @@ static napi_value construct(napi_env env, napi_callback_info info) {
     return addon_throw(env, "Channel takes fd, memory (ArrayBuffer of slotSize * slotCount), slotSize, slotCount, "
                             "onBatch and onEnd");
   }
-  channel->loop = &object->addon->loop;
+  channel->turn.loop = &object->addon->loop;
   channel->on_poll = on_poll;
   channel->on_batch = on_batch;
   channel->on_end = on_end;
@@ -246,14 +236,8 @@ static napi_value release(napi_env env, napi_callback_info info) {
 
 static napi_value set_busy_poll(napi_env env, napi_callback_info info) {
   napi_value value;
-  double microseconds;
   struct channel_object *object = channel_method(env, info, 1, &value);
-  if (object == NULL)
-    return NULL;
-  if (napi_get_value_double(env, value, &microseconds) != napi_ok || !(microseconds >= 0))
-    return addon_throw(env, "busy polling takes a number of microseconds");
-  object->channel.spin.max = (uint64_t)((microseconds < SPIN_MOST_US ? microseconds : SPIN_MOST_US) * 1000);
-  return NULL;
+  return object == NULL ? NULL : addon_set_busy_poll(env, value, &object->channel.turn.spin);
 }
 
 static napi_value clone_fd(napi_env env, napi_callback_info info) {

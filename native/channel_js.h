@@ -19,12 +19,6 @@ struct channel_object {
 
 static inline struct channel_object *object_of(struct channel *channel) { return (struct channel_object *)channel; }
 
-static inline napi_value int_value(napi_env env, int result) {
-  napi_value value = NULL;
-  napi_create_int32(env, result, &value);
-  return value;
-}
-
 // The channel and the arguments of a method; NULL with an exception pending.
 struct channel_object *channel_method(napi_env env, napi_callback_info info, size_t count, napi_value *values);
 

@@ -61,7 +61,7 @@ void channels_called(struct addon *addon) {
       return;
     napi_get_reference_value(addon->env, object->self, &self);
     give_reports(object);
-    if (object->channel.started && !object->channel.starved)
+    if (object->channel.turn.started && !object->channel.starved)
       channel_object_turn(object, 0);
     napi_close_handle_scope(addon->env, scope);
   }
@@ -78,7 +78,7 @@ void channel_end_guard(struct channel_object *object) {
 static int begin_guard(struct channel_object *object, napi_value callback, const char *mount_point) {
   struct channel *channel = &object->channel;
   struct guarded guarded = {.fd = channel->fd,
-                            .backend_fd = channel->loop->backend_fd,
+                            .backend_fd = channel->turn.loop->backend_fd,
                             .message_size = channel->slot_size,
                             .mount_point = mount_point[0] == '\0' ? NULL : mount_point,
                             .wake = ring,

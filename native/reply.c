@@ -31,8 +31,8 @@ static int write_parts(int fd, const struct iovec *parts, int count, size_t tota
 }
 
 static int64_t counted(struct channel *channel, int64_t result) {
-  channel->stats[result >= 0 ? STAT_REPLIES : STAT_REPLY_ERRORS]++;
-  channel_clock(channel);
+  channel->turn.stats[result >= 0 ? STAT_REPLIES : STAT_REPLY_ERRORS]++;
+  turn_clock(&channel->turn);
   return result;
 }
 
@@ -73,7 +73,7 @@ static int64_t answer(int fd, const struct read_reply *read, uint8_t *buffer, in
 }
 
 // Kernel: a short RWF_NOWAIT read may mean "the rest is not cached" as well as the end of the file.
-static int64_t read_cached(const struct read_reply *read, uint8_t *buffer) {
+int64_t read_cached(const struct read_reply *read, uint8_t *buffer) {
   size_t done = 0;
   while (done < read->size) {
     int64_t result = pread_nowait(read->fd, buffer + done, read->size - done, read->offset + (int64_t)done);
@@ -106,7 +106,7 @@ int64_t channel_reply_in_place(struct channel *channel, struct read_reply *read,
     if (length < 0)
       return -EAGAIN;
   }
-  channel->stats[STAT_READS_IN_PLACE]++;
+  channel->turn.stats[STAT_READS_IN_PLACE]++;
   return counted(channel, answer(channel->fd, read, buffer, length));
 }
 

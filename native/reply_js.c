@@ -54,8 +54,8 @@ static void reply_job_done(struct job *job) {
   struct channel_object *object = object_of(self->read.channel);
   struct addon *addon = object->addon;
   uint32_t count;
-  object->channel.stats[job->result >= 0 ? STAT_REPLIES : STAT_REPLY_ERRORS]++;
-  channel_clock(&object->channel);
+  object->channel.turn.stats[job->result >= 0 ? STAT_REPLIES : STAT_REPLY_ERRORS]++;
+  turn_clock(&object->channel.turn);
   napi_resolve_deferred(addon->env, self->promise, int_value(addon->env, (int)job->result));
   napi_reference_unref(addon->env, object->self, &count);
   addon_job_done(addon);
@@ -75,7 +75,7 @@ static int reply_job_submit(struct channel_object *object, const struct read_rep
     reply_job_drop(&self->read.job);
     return error;
   }
-  object->channel.stats[STAT_READS_BY_POOL]++;
+  object->channel.turn.stats[STAT_READS_BY_POOL]++;
   napi_reference_ref(object->addon->env, object->self, &count);
   return 0;
 }

@@ -67,6 +67,57 @@ export interface Native {
     onBatch: (count: number) => void,
     onEnd: (errno: number) => void,
   ) => NativeChannel
+  /** An io_uring for the connection of `device`, a descriptor of /dev/fuse that stays the caller's. See {@link NativeRing}. */
+  readonly Ring: new (device: number, onBatch: (count: number) => void) => NativeRing
+}
+
+/** Answers that {@link NativeRing.answers} has room for. */
+export const RING_ANSWERS = 256
+
+/**
+ * The kernel's request queues on one io_uring (FUSE over io_uring). An entry is the memory of one request, in an ArrayBuffer that JS
+ * made: the kernel fills it, then it is ours until it is answered. Methods return a result >= 0 or -errno.
+ */
+export interface NativeRing {
+  /** After `onBatch(count)`: the entries that requests 0..count-1 lie in. */
+  readonly slots: Int32Array
+  /**
+   * Answers to be sent: how many, whether a turn is under way, then entry, error (0 or -errno) and bytes of payload for each.
+   * What is appended in a turn, promise jobs included, goes out at its end; otherwise call {@link flush}.
+   */
+  readonly answers: Int32Array
+  /** Live counters; see {@link CHANNEL_STATS}. */
+  readonly stats: Float64Array
+  /** Sets up the io_uring for `most` entries. */
+  open(most: number): number
+  /**
+   * Hands `count` entries of queue `qid` to the kernel (FUSE_IO_URING_CMD_REGISTER): entry `i` is the `entrySize` bytes from
+   * `i * entrySize`, its payload begins at `payloadAt`. Returns the number of the first. The memory is pinned until `close()`.
+   */
+  add(qid: number, memory: ArrayBuffer, count: number, entrySize: number, payloadAt: number): number
+  /** Begins to take requests; keeps the event loop alive. */
+  start(): number
+  /** Sends the answers at once, in one system call (FUSE_IO_URING_CMD_COMMIT_AND_FETCH). */
+  flush(): number
+  /**
+   * Answers a READ with up to `size` bytes of `fd` at `offset`: from the page cache straight into the entry, else by a thread of
+   * the pool. The bytes sent, or -errno, or a promise of it.
+   */
+  replyFromFd(entry: number, fd: number, offset: number, size: number): number | Promise<number>
+  /**
+   * Has the kernel send `count` empty NOTIFY_REPLYs about `nodeid`, a regular file, to the queue of `cpu`, with `unique` and every
+   * second number after it; this thread visits that CPU for a moment. Returns how many.
+   */
+  kick(cpu: number, unique: number, nodeid: number, count: number): number
+  /** Whether the answer to `entry`, flushed just now, has fetched a request that was waiting. */
+  fetched(entry: number): boolean
+  /** As {@link NativeChannel.setBusyPoll}. */
+  setBusyPoll(maxMicroseconds: number): void
+  /**
+   * Stops and closes the io_uring. Returns how many entries the kernel may still write to: 0 once the connection is over. Their
+   * memory stays pinned for ever.
+   */
+  close(): number
 }
 
 /** Names of the counters in {@link NativeChannel.stats}, by index. */

@@ -1,5 +1,6 @@
-// The seam between one live connection and the way its requests arrive: what every transport (/dev/fuse, a kernel in
+// The seam between one live connection and the way its requests arrive: what every transport (/dev/fuse, io_uring, a kernel in
 // memory, an author's own) offers to the session. Nothing above this folder knows which one runs.
+import type { InitFlagName } from '../protocol/index.js'
 
 /** What a transport calls as requests come in; implemented by the session. */
 export interface RequestReceiver {
@@ -28,7 +29,7 @@ export interface BackingFiles {
 export interface Transport {
   /** Shown by `session.stats()`. */
   readonly name: string
-  /** The memory that all slots lie in, and a view of the same bytes. */
+  /** The memory that the slot of the request at hand lies in, and a view of the same bytes. */
   readonly memory: Buffer
   readonly view: DataView
   /** The descriptor of the connection for its ioctls, -1 once closed or where there is none. */
@@ -41,6 +42,8 @@ export interface Transport {
   readonly now: number
   /** True while so few slots are free that a receiver should not keep one across an await. */
   readonly scarce: boolean
+  /** INIT was answered: `size` is the largest payload of a request or reply. Throws where requests cannot be taken then. */
+  negotiated?(size: number, agreed: ReadonlySet<InitFlagName>): void
   /** Starts delivering requests. */
   start(receiver: RequestReceiver): void
   /** The slot may be filled again. */

@@ -6,6 +6,7 @@ import type { Dispatcher } from './dispatch.js'
 import { OptionError, requireLinux } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import type { Negotiation } from './init.js'
+import { FIRST_RETRIEVAL } from './notify.js'
 import { resolveOptions } from './options.js'
 import type { SessionOptions } from './options.js'
 import { Served } from './served.js'
@@ -74,7 +75,7 @@ export class CloneSession extends Served {
     super(clone.fd, filesystem, resolved, negotiation.wanted)
     this.#clone = clone
     this.dispatcher.adopt(negotiation)
-    this.dispatcher.notifier.numberFrom(clone.index * IDS_PER_CLONE)
+    this.dispatcher.notifier.numberFrom(FIRST_RETRIEVAL + clone.index * IDS_PER_CLONE)
     this.#siblings = new Siblings(clone.key, {
       interrupted: (unique) => this.dispatcher.interrupts.interrupt(unique),
       retrieved: (unique, data) => this.dispatcher.notifier.retrieved(unique, data),

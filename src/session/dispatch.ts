@@ -20,7 +20,7 @@ import { DataServer } from './data-server.js'
 import { errnoForKernel, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
-import { NegotiationError, negotiate } from './init.js'
+import { NegotiationError, largestPayload, negotiate } from './init.js'
 import type { Negotiation } from './init.js'
 import { Interrupts } from './interrupts.js'
 import { Notifier } from './notify.js'
@@ -342,6 +342,7 @@ export class Dispatcher implements RequestReceiver {
       this.#prepare(negotiation)
       const result = this.#replies.encoded(request, (view, at) => encodeInitOut(view, at, answer))
       if (result < 0) throw new Error(`the kernel did not take the answer to INIT: ${describeErrno(result)}`)
+      this.#transport.negotiated?.(largestPayload(negotiation), negotiation.agreed)
       this.negotiation = negotiation
       this.#events.ready()
     } catch (error) {

@@ -1,6 +1,5 @@
 // A session on a descriptor that somebody else mounted: inherited, received over a socket, or named as `/dev/fd/N`.
 import { connectionOf, isFuseDevice } from '../device/connection.js'
-import { DeviceTransport } from '../device/device.js'
 import type { Mounted } from '../device/mount.js'
 import { isFuse, readMountInfo } from '../device/mountinfo.js'
 import type { MountInfo } from '../device/mountinfo.js'
@@ -12,6 +11,7 @@ import { wishes } from './init.js'
 import { refuseMountOptions, resolveOptions } from './options.js'
 import type { SessionOptions } from './options.js'
 import { Session } from './session.js'
+import { chooseTransport, makeTransport } from './transport.js'
 
 /**
  * Serves `filesystem` on `fd`, a descriptor of /dev/fuse that is mounted already and whose INIT nobody has answered: from
@@ -31,8 +31,8 @@ export async function fromFd<Options extends SessionOptions>(
 ): Promise<Session> {
   requireLinux()
   refuseMountOptions(options ?? {})
-  const resolved = resolveOptions(options ?? {})
   const handlers = filesystem as Filesystem
+  const resolved = chooseTransport(resolveOptions(options ?? {}), handlers)
   wishes(resolved, (method) => typeof handlers[method as keyof Filesystem] === 'function')
   if (!isFuseDevice(fd)) throw new OptionError(`descriptor ${fd} is not /dev/fuse`)
   const device = connectionOf(fd)
@@ -46,7 +46,7 @@ export async function fromFd<Options extends SessionOptions>(
   const owner = ownerOf(found)
   if (owner !== undefined) resolved.owner = owner
   return abortable(resolved.signal, () =>
-    new Session(new DeviceTransport(fd, resolved.maxWrite), handlers, resolved, mounted).start(),
+    new Session(makeTransport(fd, resolved), handlers, resolved, mounted).start(),
   )
 }
 

@@ -74,11 +74,15 @@ const BY_METHOD: readonly [OperationName, readonly InitFlagName[]][] = [
   ['setlk', ['FUSE_POSIX_LOCKS', 'FUSE_FLOCK_LOCKS']],
 ]
 
+/** Bytes of the largest payload that a request or its answer can have. */
+export function largestPayload({ maxWrite, maxPages }: { maxWrite: number; maxPages: number }): number {
+  return Math.max(maxWrite, maxPages * pageSize())
+}
+
 /** Flags that only other transports or newer kernels give a meaning; asking for them would promise what nobody keeps. */
 const IMPOSSIBLE: Partial<Record<InitFlagName, string>> = {
   FUSE_MAP_ALIGNMENT: 'DAX mappings exist on virtiofs only',
   FUSE_HAS_INODE_DAX: 'DAX exists on virtiofs only',
-  FUSE_OVER_IO_URING: 'this transport reads /dev/fuse',
   FUSE_INIT_RESERVED: 'the bit is reserved',
 }
 
@@ -100,6 +104,11 @@ export function wishes(options: ResolvedOptions, has: (method: OperationName) =>
   if (options.passthrough !== 'off' && !asked.includes('FUSE_WRITEBACK_CACHE')) wanted.add('FUSE_PASSTHROUGH')
   if (options.requestTimeout !== undefined) wanted.add('FUSE_REQUEST_TIMEOUT')
   for (const flag of asked) wanted.add(flag)
+  if (options.transport === 'ring') {
+    wanted.add('FUSE_OVER_IO_URING')
+    // Kernel: NOTIFY_RESEND finds requests that were read from the device only.
+    if (!asked.includes('FUSE_HAS_RESEND')) wanted.delete('FUSE_HAS_RESEND')
+  }
   // Kernel: AUTO wins where both are agreed on, so the default steps back for a wish.
   if (asked.includes('FUSE_EXPLICIT_INVAL_DATA') && !asked.includes('FUSE_AUTO_INVAL_DATA')) {
     wanted.delete('FUSE_AUTO_INVAL_DATA')
@@ -120,6 +129,7 @@ function refuseImpossible(wanted: Set<InitFlagName>, options: ResolvedOptions): 
     const reason = IMPOSSIBLE[flag]
     if (reason !== undefined) throw new OptionError(`${flag} cannot be had: ${reason}`)
   }
+  refuseRing(wanted, options)
   if (
     wanted.has('FUSE_WRITEBACK_CACHE') &&
     (wanted.has('FUSE_PASSTHROUGH') || options.passthrough === 'on')
@@ -149,6 +159,21 @@ function refuseImpossible(wanted: Set<InitFlagName>, options: ResolvedOptions): 
   }
 }
 
+function refuseRing(wanted: Set<InitFlagName>, { transport }: ResolvedOptions): void {
+  if (wanted.has('FUSE_OVER_IO_URING') !== (transport === 'ring')) {
+    throw new OptionError(
+      transport === 'ring'
+        ? "transport: 'ring' needs FUSE_OVER_IO_URING, which `refuse` names"
+        : "FUSE_OVER_IO_URING cannot be had by a wish: it comes with the option transport: 'ring'",
+    )
+  }
+  if (transport === 'ring' && wanted.has('FUSE_HAS_RESEND')) {
+    throw new OptionError(
+      "FUSE_HAS_RESEND excludes transport: 'ring': the kernel resends nothing over a ring",
+    )
+  }
+}
+
 /** The connection cannot work: a too old protocol, or a wish that this kernel does not grant. */
 export class NegotiationError extends Error {
   readonly code = 'ERR_DEVFUSE_NEGOTIATION'
@@ -174,6 +199,7 @@ export function negotiate(
   for (const { name, bit } of initFlags) if (hasBit(offer, bit)) offered.add(name)
   const insisted = [...options.want]
   if (options.requestTimeout !== undefined) insisted.push('FUSE_REQUEST_TIMEOUT')
+  if (options.transport === 'ring') insisted.push('FUSE_OVER_IO_URING')
   const missing = insisted.filter((flag) => !offered.has(flag))
   if (missing.length > 0) {
     throw new NegotiationError(
@@ -192,9 +218,11 @@ export function negotiate(
   }
 
   const page = pageSize()
+  // Kernel: a request that does not fit into an entry of a ring is a BUG in the kernel, and an extended attribute has 64 KiB.
+  const fewest = agreed.has('FUSE_OVER_IO_URING') ? DEFAULT_MAX_PAGES : 1
   const maxPages = agreed.has('FUSE_MAX_PAGES')
-    ? Math.min(Math.ceil(options.maxWrite / page), maxPagesLimit())
-    : 32
+    ? Math.max(Math.min(Math.ceil(options.maxWrite / page), maxPagesLimit()), fewest)
+    : DEFAULT_MAX_PAGES
   let flags = 0
   let flags2 = 0
   for (const { name, bit } of initFlags) {
@@ -256,6 +284,9 @@ function whyNoPassthrough(
     ? `the kernel speaks FUSE 7.${minor}, and passthrough came with 7.40 (Linux 6.9)`
     : 'the kernel was built without CONFIG_FUSE_PASSTHROUGH'
 }
+
+// Kernel: FUSE_DEFAULT_MAX_PAGES_PER_REQ.
+const DEFAULT_MAX_PAGES = 32
 
 /** `fs.fuse.max_pages_limit`; kernels before 6.14 have a fixed 256. */
 function maxPagesLimit(): number {

@@ -1,5 +1,4 @@
 // mount(): the one call that turns an object of handlers, or a module that exports one, into a mounted filesystem.
-import { DeviceTransport } from '../device/device.js'
 import { beginMount } from '../device/mount.js'
 import { unmountDevice } from '../device/unmount.js'
 import { abortable } from './abort.js'
@@ -11,6 +10,7 @@ import { wishes } from './init.js'
 import { moduleOptionNames, resolveOptions } from './options.js'
 import type { ModuleOptions, SessionOptions } from './options.js'
 import { Session } from './session.js'
+import { chooseTransport, makeTransport } from './transport.js'
 import { mountInWorker } from './worker-session.js'
 import type { WorkerSession } from './worker-session.js'
 
@@ -97,13 +97,12 @@ async function mountHere(
 ): Promise<Session> {
   const passed = parseDevFd(mountPoint)
   if (passed !== undefined) return fromFd(passed, filesystem, options)
-  const resolved = resolveOptions(options)
+  const resolved = chooseTransport(resolveOptions(options), filesystem)
   // Impossible wishes are refused before anything is mounted.
   wishes(resolved, (method) => typeof filesystem[method as keyof Filesystem] === 'function')
   return abortable(resolved.signal, async () => {
     const { mounted, finish } = await beginMount(mountPoint, resolved)
-    const transport = new DeviceTransport(mounted.fd, resolved.maxWrite)
-    const session = new Session(transport, filesystem, resolved, mounted)
+    const session = new Session(makeTransport(mounted.fd, resolved), filesystem, resolved, mounted)
     const [started, finished] = await Promise.allSettled([session.start(), finish()])
     if (started.status === 'fulfilled' && finished.status === 'fulfilled') return session
     if (started.status === 'fulfilled') await session.shutdown()

@@ -18,17 +18,26 @@ import {
 import type { NameEncoding } from '../protocol/index.js'
 import { systemError } from './errors.js'
 import type { Negotiation } from './init.js'
-import { NegotiationError } from './init.js'
+import { NegotiationError, largestPayload } from './init.js'
 
 /** A name as the filesystem knows it: a string in the session's encoding, or its bytes. */
 type Name = string | Uint8Array
 
 /** Bytes of the largest fixed part of a notification, with its header. */
 const HEAD_SIZE = 64
+/** Room for what goes with retrieved data, in whole pages. */
+const RETRIEVE_MARGIN = 4096
 /** Inodes in one PRUNE message. */
 const PRUNE_CHUNK = 512
 /** Notifications inside the kernel at a time: a blocked one must not use up the threads that serve data. */
 const MOST_IN_FLIGHT = 4
+
+/**
+ * Where the uniques of retrievals begin. Kernel: over io_uring the answer to a NOTIFY_REPLY is looked up by its unique among the
+ * requests, whose own ones are even and count up from 2.
+ */
+export const FIRST_RETRIEVAL = 2 ** 52
+const UNIQUE_STEP = 2
 
 const ENOTCONN = -107
 
@@ -50,7 +59,7 @@ export class Notifier {
   readonly #waiting: (() => void)[] = []
   readonly #retrievals = new Map<number, (data: Buffer) => void>()
   #inFlight = 0
-  #unique = 1
+  #unique = FIRST_RETRIEVAL
   #ended = false
 
   /** Not for authors: use `session.notify`. */
@@ -124,10 +133,14 @@ export class Notifier {
    * empty where it has nothing.
    */
   async retrieve(nodeid: number, offset: number, size: number): Promise<Buffer> {
-    const { maxWrite } = this.#negotiation()
+    const negotiation = this.#negotiation()
+    // Kernel: over io_uring the struct of a NOTIFY_REPLY goes with the data, and what does not fit is a BUG in the kernel.
+    const most = negotiation.agreed.has('FUSE_OVER_IO_URING')
+      ? Math.min(negotiation.maxWrite, largestPayload(negotiation) - RETRIEVE_MARGIN)
+      : negotiation.maxWrite
     const parts: Buffer[] = []
-    for (let at = 0; at < size; at += maxWrite) {
-      const wanted = Math.min(maxWrite, size - at)
+    for (let at = 0; at < size; at += most) {
+      const wanted = Math.min(most, size - at)
       const part = await this.#retrieveChunk(nodeid, offset + at, wanted)
       parts.push(part)
       if (part.byteLength < wanted) break
@@ -137,7 +150,13 @@ export class Notifier {
 
   /** FUSE_NOTIFY_RESEND: the kernel sends every unanswered request again, `resent` set. Needs FUSE_HAS_RESEND (7.40). */
   resend(): Promise<boolean> {
-    if (!this.#negotiation().agreed.has('FUSE_HAS_RESEND')) return this.#tooOld('resend', 'FUSE_HAS_RESEND')
+    const { agreed } = this.#negotiation()
+    if (agreed.has('FUSE_OVER_IO_URING')) {
+      return Promise.reject(
+        new NegotiationError("the kernel resends nothing over io_uring: mount with transport: 'device'"),
+      )
+    }
+    if (!agreed.has('FUSE_HAS_RESEND')) return this.#tooOld('resend', 'FUSE_HAS_RESEND')
     return this.#small(0, (view) => encodeNotifyResend(view, 0))
   }
 
@@ -181,7 +200,8 @@ export class Notifier {
   }
 
   async #retrieveChunk(nodeid: number, offset: number, size: number): Promise<Buffer> {
-    const notifyUnique = this.#unique++
+    const notifyUnique = this.#unique
+    this.#unique += UNIQUE_STEP
     const reply = new Promise<Buffer>((resolve) => this.#retrievals.set(notifyUnique, resolve))
     try {
       const known = await this.#small(nodeid, (view) =>

@@ -2,6 +2,7 @@
 import type { Transferable } from 'node:worker_threads'
 import { foldWords } from '../device/mount-options.js'
 import type { MountOptions } from '../device/mount-options.js'
+import { MOST_PER_QUEUE } from '../device/ring-queues.js'
 import type { InitFlagName } from '../protocol/index.js'
 import type { Access } from './access.js'
 import { emitWarning } from './shutdown.js'
@@ -56,6 +57,17 @@ export interface SessionOptions extends MountOptions {
    * without them is the owner, enforced by the kernel.
    */
   access?: Access
+  /**
+   * How requests reach this process. `device` (default): read(2) and write(2) on /dev/fuse. `ring`: FUSE over io_uring (Linux
+   * 6.14 and newer, where root has turned it on); mounting fails with the reason where it is impossible. `auto`: whichever
+   * measures better of what is possible; `session.stats()` says which and why.
+   */
+  transport?: 'auto' | 'device' | 'ring'
+  /**
+   * Entries of each of the ring's queues (one per possible CPU) to begin with, 1 to 1024. Default 32. Each takes a little more than
+   * `maxWrite` of address space, and of memory what its requests have touched. A queue grows to 1024 while requests wait.
+   */
+  ringDepth?: number
   /** Longest busy poll for the next request, in microseconds; 0 turns it off. Default 200, used only while it pays. */
   busyPoll?: number
   /**
@@ -101,6 +113,10 @@ export interface ResolvedOptions extends SessionOptions {
   maxStackDepth: 1 | 2
   interruptGrace: number
   passthrough: 'auto' | 'on' | 'off'
+  transport: 'auto' | 'device' | 'ring'
+  ringDepth: number
+  /** Why `transport` is what it is, once it was chosen. */
+  transportReason?: string
   handleSignals: boolean
   deadlockGuard: boolean
   control: boolean
@@ -170,6 +186,8 @@ const checks: { [Key in keyof Required<Omit<SessionOptions, keyof MountOptions>>
   requestTimeout: integer(1, U16),
   interruptGrace: integer(1, 3_600_000),
   passthrough: oneOf('auto', 'on', 'off'),
+  transport: oneOf('auto', 'device', 'ring'),
+  ringDepth: integer(1, MOST_PER_QUEUE),
   busyPoll: integer(0, 1000),
   handleSignals: boolean,
   deadlockGuard: boolean,
@@ -232,6 +250,8 @@ export function resolveOptions(given: SessionOptions): ResolvedOptions {
     maxStackDepth: 2,
     interruptGrace: 500,
     passthrough: 'auto',
+    transport: 'device',
+    ringDepth: 32,
     handleSignals: true,
     deadlockGuard: true,
     control: false,

@@ -10,7 +10,7 @@ import { Cloning, explainClone, requireShareable } from './clone.js'
 import type { Clone } from './clone.js'
 import { ControlSocket } from './control.js'
 import { Dispatcher } from './dispatch.js'
-import { requireLinux, systemError, warning } from './errors.js'
+import { OptionError, requireLinux, systemError, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { NegotiationError, wishes } from './init.js'
@@ -169,6 +169,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
       pid: process.pid,
       uptime: Math.round(performance.now() - this.#startedAt) / 1000,
       transport: this.#transport.name,
+      transportReason: this.#options.transportReason ?? 'it is the only one',
       kernelMinor,
       minor,
       inFlight: interrupts.size,
@@ -205,6 +206,11 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
    */
   clone(): Clone {
     requireShareable(this.#filesystem, this.negotiation.agreed)
+    if (this.#transport.name === 'ring') {
+      throw new OptionError(
+        "all requests over io_uring come to the thread that mounted: mount with transport: 'device' to serve with several",
+      )
+    }
     const fd = this.fd < 0 ? ENODEV : this.#transport.clone()
     if (fd < 0) throw systemError(fd, 'ioctl', explainClone(fd))
     // While this thread waits, another one may answer.

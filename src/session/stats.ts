@@ -24,7 +24,9 @@ export interface SessionStats {
   pid: number
   /** Seconds since the mount. */
   uptime: number
+  /** `device`, `ring` or `fake`, and why it was taken. */
   transport: string
+  transportReason: string
   /** The kernel's and the agreed protocol minor, 7.x. */
   kernelMinor: number
   minor: number

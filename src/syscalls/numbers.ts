@@ -66,6 +66,7 @@ const table = {
   mount_setattr: [442, 442],
   unshare: [272, 97],
   setns: [308, 268],
+  io_uring_setup: [425, 425],
 } as const
 
 /** Kernel names of the system calls that this library knows. */

@@ -8,6 +8,7 @@ export interface ResourceLimit {
   hard: number
 }
 
+const IORING_SETUP_SQE128 = 1 << 10
 const INFINITE = 0xffff_ffff_ffff_ffffn
 const limitOf = (value: bigint): number => (value === INFINITE ? Infinity : Number(value))
 const limitTo = (value: number): bigint => (value === Infinity ? INFINITE : BigInt(value))
@@ -30,6 +31,12 @@ export function processCalls({ call }: Door) {
     umask: (mask: number): number => call(nr.umask, mask),
     /** unshare(2), in the calling thread only. */
     unshare: (flags: number): number => call(nr.unshare, flags),
+    /** io_uring_setup(2) of a ring with submissions of 128 bytes: its descriptor. */
+    ioUringSetup(entries: number): number {
+      const params = new Uint32Array(30)
+      params[2] = IORING_SETUP_SQE128
+      return call(nr.io_uring_setup, entries, params)
+    },
     /** setns(2), in the calling thread only. */
     setns: (fd: number, type = 0): number => call(nr.setns, fd, type),
   }

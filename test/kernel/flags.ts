@@ -9,6 +9,7 @@ import type { SessionOptions } from 'devfuse'
 import { abortMount, cleanup, compiled, run, sh, temporary } from '../support/mounting.js'
 import { readMountInfo } from '#dist/device/mountinfo.js'
 import { cacheFlagRows } from './cache-flags.js'
+import { noRing, turnRingOn } from '../support/ring.js'
 import { extensionsOf } from './memory.js'
 import { provoke, provokeAs, recording, until } from './rows.js'
 import type { Cannot, Check, Mounted, Rows } from './rows.js'
@@ -378,12 +379,25 @@ const connectionRows = {
       assert.deepEqual(marks.slice(0, 2), [false, true])
     },
   },
-  FUSE_OVER_IO_URING: refused(
-    'mount(2)',
-    'needs rings, which this transport has not: the wish is refused',
-    'FUSE_OVER_IO_URING',
-    /FUSE_OVER_IO_URING cannot be had/,
-  ),
+  FUSE_OVER_IO_URING: {
+    call: "cat(1), with transport: 'ring'",
+    shows: 'requests come through io_uring, the device brings INIT and FORGET',
+    prove: async (t) => {
+      if (noRing !== false) return t.skip(noRing)
+      turnRingOn(t)
+      const { mnt, session } = await recording(t, { transport: 'ring' })
+      assert.ok(session.negotiation.agreed.has('FUSE_OVER_IO_URING'))
+      assert.equal((await run('cat', [`${mnt}/file`])).stdout, 'content of file')
+      const { transport, device } = session.stats()
+      assert.equal(transport, 'ring')
+      assert.equal(device['deviceRequests'], 1)
+      assert.ok((device['requests'] ?? 0) > 4)
+      await assert.rejects(
+        mountFilesystem(temporary(t), {}, { want: ['FUSE_OVER_IO_URING'] }),
+        /transport: 'ring'/,
+      )
+    },
+  },
   FUSE_REQUEST_TIMEOUT: {
     call: 'read(2) that is never answered',
     shows: 'the kernel ends the connection after the time (in steps of 15 s)',

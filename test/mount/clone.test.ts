@@ -9,7 +9,7 @@ import { mounted, run, sh, skip, takeDown, temporary } from '../support/mounting
 import filesystem from './shared-filesystem.js'
 
 const module = new URL('./shared-filesystem.js', import.meta.url)
-const off = { passthrough: 'off' } as const
+const off = { passthrough: 'off', transport: 'device' } as const
 
 /** Descriptors of /dev/fuse in this process. */
 const devices = (): number =>
@@ -113,7 +113,7 @@ describe('device clones', { skip, timeout: 120_000 }, () => {
   it('are refused where threads would get in each other’s way', async (t) => {
     const { session } = await mounted(t, { ...filesystem, shareable: false }, off)
     assert.throws(() => session.clone(), { code: 'ERR_DEVFUSE_OPTION', message: /shareable: true/ })
-    const passing = await mounted(t, filesystem, { passthrough: 'auto' })
+    const passing = await mounted(t, filesystem, { passthrough: 'auto', transport: 'device' })
     if (passing.session.negotiation.agreed.has('FUSE_PASSTHROUGH')) {
       assert.throws(() => passing.session.clone(), { message: /passthrough: 'off'/ })
     }

@@ -135,15 +135,19 @@ describe('session.notify', { skip, timeout: 60_000 }, () => {
     const { filesystem } = cached({ a: 'text' })
     const seen: boolean[] = []
     let go = (): void => undefined
-    const { mnt, session } = await mounted(t, {
-      ...filesystem,
-      open: () => ({ openFlags: 1 }),
-      read: async ({ resent, offset }) => {
-        seen.push(resent)
-        if (!resent && offset === 0) await new Promise<void>((done) => (go = done))
-        return Buffer.from('text').subarray(offset)
+    const { mnt, session } = await mounted(
+      t,
+      {
+        ...filesystem,
+        open: () => ({ openFlags: 1 }),
+        read: async ({ resent, offset }) => {
+          seen.push(resent)
+          if (!resent && offset === 0) await new Promise<void>((done) => (go = done))
+          return Buffer.from('text').subarray(offset)
+        },
       },
-    })
+      { transport: 'device' },
+    )
     const cat = run('cat', [`${mnt}/a`])
     for (let i = 0; i < 100 && seen.length === 0; i++) await new Promise((done) => setTimeout(done, 20))
     assert.equal(await session.notify.resend(), true)

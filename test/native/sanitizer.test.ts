@@ -7,7 +7,17 @@ import { fileURLToPath } from 'node:url'
 
 const root = new URL('../../../', import.meta.url)
 const compiler = process.env['CC'] ?? 'cc'
-const files = ['syscalls', 'pool', 'identity', 'descriptors', 'channel', 'guard', 'workers', 'mount']
+const files = [
+  'syscalls',
+  'pool',
+  'identity',
+  'descriptors',
+  'channel',
+  'guard',
+  'workers',
+  'mount',
+  '../mount/ring',
+]
 
 /** The full path of a library of the compiler, or undefined. */
 function library(name: string): string | undefined {

@@ -95,6 +95,9 @@ export interface TestMount {
   warnings: string[]
 }
 
+/** What the tests mount with unless they say otherwise: DEVFUSE_TEST_TRANSPORT, or the default. */
+export const transportUnderTest = process.env['DEVFUSE_TEST_TRANSPORT'] as SessionOptions['transport']
+
 /** Mounts for the duration of a test; whatever happens, nothing stays mounted. */
 export async function mounted<Options extends SessionOptions>(
   t: TestContext,
@@ -105,6 +108,7 @@ export async function mounted<Options extends SessionOptions>(
   const warnings: string[] = []
   const session = await mount<SessionOptions>(mnt, filesystem as Filesystem, {
     onWarning: (problem) => warnings.push(problem.message),
+    transport: transportUnderTest,
     ...options,
   })
   cleanup(t, () => takeDown(session))

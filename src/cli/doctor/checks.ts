@@ -197,10 +197,14 @@ function passthrough(facts: Facts, { passthrough: tried, offered }: Probe): Chec
 function ioUring({ enableUring, ioUringDisabled, kernel: version }: Facts): Check {
   const id = 'io_uring'
   if (enableUring === undefined) {
-    return { id, status: 'ok', seen: `Linux ${version} has no FUSE over io_uring; not needed` }
+    return {
+      id,
+      status: 'ok',
+      seen: `Linux ${version} has no FUSE over io_uring (transport: 'ring'); not needed`,
+    }
   }
   const blocked = ioUringDisabled !== undefined && ioUringDisabled !== '0'
-  const seen = `enable_uring=${enableUring}, kernel.io_uring_disabled=${ioUringDisabled ?? 'unknown'}; not needed`
+  const seen = `enable_uring=${enableUring}, kernel.io_uring_disabled=${ioUringDisabled ?? 'unknown'}; only for transport: 'ring'`
   if (enableUring === 'Y' && !blocked) return { id, status: 'ok', seen }
   const fix = blocked
     ? 'to allow it: sysctl kernel.io_uring_disabled=0'

@@ -1,0 +1,34 @@
+// Which transport a mount gets, and why: settled before anything is mounted.
+import { DeviceTransport } from '../device/device.js'
+import { whyNoRing } from '../device/ring-support.js'
+import { RingTransport } from '../device/ring.js'
+import type { Transport } from '../device/transport.js'
+import { OptionError } from './errors.js'
+import type { Filesystem } from './filesystem.js'
+import type { ResolvedOptions } from './options.js'
+
+// The medians of five interleaved rounds of statfs(2), two CPUs, Linux 6.18.
+const MEASURED =
+  'over io_uring, 4 and 16 clients at a time got 1.3 times as many answers as over the device, and one client as many'
+
+/** The options with `auto` made up. Throws an OptionError where `ring` is impossible, with the fix. */
+export function chooseTransport(options: ResolvedOptions, filesystem: Filesystem): ResolvedOptions {
+  const { transport } = options
+  if (transport === 'device') return { ...options, transportReason: 'the option asks for it' }
+  const reason = whyNoRing()
+  if (transport === 'ring') {
+    if (reason !== undefined) throw new OptionError(`transport: 'ring' is impossible: ${reason}`)
+    return { ...options, transportReason: 'the option asks for it' }
+  }
+  if (reason !== undefined) return { ...options, transport: 'device', transportReason: reason }
+  if (filesystem.shareable === true) {
+    const transportReason = 'the filesystem is shareable, and only the device is served by several threads'
+    return { ...options, transport: 'device', transportReason }
+  }
+  return { ...options, transport: 'ring', transportReason: MEASURED }
+}
+
+/** The transport that was chosen, on a descriptor of /dev/fuse that it owns from then on. */
+export function makeTransport(fd: number, { transport, maxWrite, ringDepth }: ResolvedOptions): Transport {
+  return transport === 'ring' ? new RingTransport(fd, maxWrite, ringDepth) : new DeviceTransport(fd, maxWrite)
+}
