@@ -384,7 +384,7 @@ const connectionRows = {
     shows: 'requests come through io_uring, the device brings INIT and FORGET',
     prove: async (t) => {
       if (noRing !== false) return t.skip(noRing)
-      turnRingOn(t)
+      await turnRingOn(t)
       const { mnt, session } = await recording(t, { transport: 'ring' })
       assert.ok(session.negotiation.agreed.has('FUSE_OVER_IO_URING'))
       assert.equal((await run('cat', [`${mnt}/file`])).stdout, 'content of file')

@@ -3,6 +3,7 @@
 import { createInterface } from 'node:readline'
 import { mount } from 'devfuse'
 import { mirror } from 'devfuse/mirror'
+import { transportUnderTest } from '../support/mounting.js'
 
 const [source = '', mountPoint = '', options = '{}'] = process.argv.slice(2)
 const warnings: string[] = []
@@ -10,7 +11,10 @@ const filesystem = mirror(source, {
   ...JSON.parse(options),
   onWarning: ({ message }) => void warnings.push(message),
 })
-const session = await mount(mountPoint, filesystem, filesystem.mountOptions)
+const session = await mount(mountPoint, filesystem, {
+  ...filesystem.mountOptions,
+  transport: transportUnderTest,
+})
 console.log('ready')
 for await (const line of createInterface({ input: process.stdin })) {
   if (line !== 'known') continue

@@ -19,9 +19,9 @@ import { attrOf, mountAt, oneFile, place, serve, serverSource, until } from '../
 const ring = { transport: 'ring' } as const
 
 /** Mounts over io_uring for the duration of a test. */
-function ringed(t: TestContext, filesystem: Filesystem, options: SessionOptions = {}) {
-  turnRingOn(t)
-  return mounted<SessionOptions>(t, filesystem, { ...options, ...ring })
+async function ringed(t: TestContext, filesystem: Filesystem, options: SessionOptions = {}) {
+  await turnRingOn(t)
+  return await mounted<SessionOptions>(t, filesystem, { ...options, ...ring })
 }
 
 /** Everything that a client can do, one call after the other. */
@@ -96,7 +96,7 @@ async function recorded(t: TestContext, transport: 'device' | 'ring'): Promise<R
 
 describe('io_uring', { skip: noRing, timeout: 100_000 }, () => {
   it('brings the same requests and takes the same answers as the device, byte for byte', async (t) => {
-    turnRingOn(t)
+    await turnRingOn(t)
     const device = await recorded(t, 'device')
     const over = await recorded(t, 'ring')
     assert.deepEqual(Object.keys(over).sort(), Object.keys(device).sort())
@@ -162,7 +162,7 @@ describe('io_uring', { skip: noRing, timeout: 100_000 }, () => {
   })
 
   it('reads from descriptors straight into the entry, and hands files to the kernel', async (t) => {
-    turnRingOn(t)
+    await turnRingOn(t)
     const path = source(t, 'behind it'.repeat(1000))
     const { mnt, session } = await easy(t, path, ring)
     assert.equal(await sh(`cat ${mnt}/f`), 'behind it'.repeat(1000))
@@ -190,7 +190,7 @@ describe('io_uring', { skip: noRing, timeout: 100_000 }, () => {
   })
 
   it('can be mounted again and again', async (t) => {
-    turnRingOn(t)
+    await turnRingOn(t)
     const mnt = temporary(t)
     const before = process.memoryUsage().rss
     for (let i = 0; i < 30; i++) {
@@ -204,7 +204,7 @@ describe('io_uring', { skip: noRing, timeout: 100_000 }, () => {
 
   for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     it(`is gone with its process after ${signal}`, async (t) => {
-      turnRingOn(t)
+      await turnRingOn(t)
       const mnt = place(t)
       const server = await serve(
         t,
@@ -219,7 +219,7 @@ describe('io_uring', { skip: noRing, timeout: 100_000 }, () => {
   }
 
   it('is refused with the fix where the kernel has it turned off, and `auto` does without', async (t) => {
-    turnRingOn(t)
+    await turnRingOn(t)
     const parameter = '/sys/module/fuse/parameters/enable_uring'
     const mnt = temporary(t)
     const before = readFileSync(parameter, 'latin1')
@@ -237,7 +237,7 @@ describe('io_uring', { skip: noRing, timeout: 100_000 }, () => {
   })
 
   it('refuses what it excludes', async (t) => {
-    turnRingOn(t)
+    await turnRingOn(t)
     const mnt = temporary(t)
     await assert.rejects(mount(mnt, {}, { ...ring, want: ['FUSE_HAS_RESEND'] }), /excludes transport: 'ring'/)
     await assert.rejects(
