@@ -1,5 +1,5 @@
 // GETATTR, SETATTR, READLINK, STATFS and ACCESS.
-import { ENOENT, EROFS, ESTALE } from '../../index.js'
+import { EACCES, ENOENT, EROFS, ESTALE } from '../../index.js'
 import {
   FATTR_ATIME,
   FATTR_ATIME_NOW,
@@ -16,10 +16,12 @@ import { isPromise, run, then, wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
 import type { OpenFile } from './open-file.js'
 import type { Awaitable, Caller, StatsFsLike, StatsLike } from './path-filesystem.js'
-import { S_IFDIR } from './path-node.js'
+import { S_IFDIR, S_IFMT, S_IFREG } from './path-node.js'
 import type { PathNode } from './path-node.js'
 import type { Setters } from './setters.js'
 import type { Tree } from './tree.js'
+
+const X_OK = 1
 
 type Handlers = Pick<Filesystem, 'getattr' | 'setattr' | 'readlink' | 'statfs' | 'access'>
 
@@ -107,14 +109,21 @@ export function attributeHandlers(tree: Tree, setters: Setters, files: HandleTab
         return then(figures, statfsOf) as Statfs
       },
     }),
-    ...(fs.access && {
-      access(request) {
-        const node = tree.inodes.get(request.nodeid)
-        if (node === undefined) return ESTALE
-        return then(fs.access!(node.path, request.mask, request), () => undefined) as undefined
-      },
-    }),
+    access(request) {
+      const node = tree.inodes.get(request.nodeid)
+      if (node === undefined) return ESTALE
+      if (fs.access !== undefined)
+        return then(fs.access(node.path, request.mask, request), () => undefined) as undefined
+      return then(getattr(node, request), (answer) => rootMay(request.mask, answer)) as undefined
+    },
   }
+}
+
+/** Without the kernel's own check only root asks (see mountFs): all but to execute what nobody may. */
+function rootMay(mask: number, answer: AttrReply | Errno): Errno | undefined {
+  if (typeof answer === 'number') return answer
+  const { mode } = answer.attr
+  return (mask & X_OK) !== 0 && (mode & S_IFMT) === S_IFREG && (mode & 0o111) === 0 ? EACCES : undefined
 }
 
 /** What the object says of a node; undefined where it has no way to say anything any more. */

@@ -1,6 +1,6 @@
 // mountFs: from an object to a mount.
 import { mount } from '../../index.js'
-import type { Session } from '../../index.js'
+import type { Session, SessionOptions } from '../../index.js'
 import { filesystemOver } from './filesystem.js'
 import { splitOptions } from './options.js'
 import type { FsOptions } from './options.js'
@@ -23,6 +23,7 @@ export async function mountFs(fsLike: object, mountPoint: string, options: FsOpt
       fsName: shape.replaceAll(/[\s,]+/g, '-'),
       subtype: 'fs',
       ...mountOptions,
+      ...(isRootsAlone(session) && { defaultPermissions: false }),
       ...session,
       prefer: [...prefer, ...(session.prefer ?? [])],
     })
@@ -30,4 +31,14 @@ export async function mountFs(fsLike: object, mountPoint: string, options: FsOpt
     await fs.destroy?.()
     throw error
   }
+}
+
+/**
+ * Whether nobody but root gets at the mount, who may do everything. Kernel: with default_permissions it asks for the attributes of every
+ * directory on the way, each time that they are out of date, only to find that out.
+ */
+function isRootsAlone({ access = 'owner', ...options }: SessionOptions): boolean {
+  const others = options.allowOther || options.allowRoot || options.owner !== undefined || access !== 'owner'
+  // Words for the kernel may say anything.
+  return process.geteuid?.() === 0 && !others && options.options === undefined
 }
