@@ -109,17 +109,18 @@ function trace(context: RequestTrace, opcode: number, run: () => unknown): unkno
   } finally {
     publish('end')
   }
-  if (isPromise(result)) {
-    result.then(
-      (value) => {
-        settle(value)
-        settled()
-      },
-      (error: unknown) => {
-        fail(error)
-        settled()
-      },
-    )
-  }
-  return result
+  if (!isPromise(result)) return result
+  // A promise of whatever make, such as a query of a database, may do its work once more for everybody who waits for it.
+  const promise = Promise.resolve(result)
+  promise.then(
+    (value) => {
+      settle(value)
+      settled()
+    },
+    (error: unknown) => {
+      fail(error)
+      settled()
+    },
+  )
+  return promise
 }

@@ -92,6 +92,21 @@ describe('tracing', () => {
     assert.deepEqual(warnings, [])
   })
 
+  it('waits once for a promise that works anew for everybody who waits', async (t) => {
+    let queries = 0
+    const query = {
+      then: (resolve: (value: unknown) => void) => {
+        queries++
+        resolve({ attr })
+      },
+    }
+    const { kernel } = await serve({ getattr: () => query as unknown as Promise<{ attr: typeof attr }> })
+    const { lines } = listen(t, 'devfuse:getattr')
+    assert.equal((await kernel.request('getattr', {})).error, 0)
+    assert.equal(queries, 1)
+    assert.deepEqual(lines.slice(2), ['getattr asyncStart 0', 'getattr asyncEnd 0'])
+  })
+
   it('binds stores around the handler', async (t) => {
     const store = new AsyncLocalStorage<string>()
     const { start } = tracingChannel<string, RequestTrace>('devfuse:request')
