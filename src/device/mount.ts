@@ -28,7 +28,7 @@ import { Watchdog } from './watchdog.js'
 
 /** A mounted filesystem whose requests wait at `fd`. */
 export interface Mounted {
-  /** A non-blocking descriptor of the connection, owned by the caller. */
+  /** A non-blocking descriptor of the connection, owned by the caller; -1 once it is closed. */
   fd: number
   /** Absolute path of the mount point, without symbolic links; empty where the mount is somebody else's to know. */
   mountPoint: string
@@ -45,7 +45,10 @@ export interface Mounted {
 /** A mount on its way. */
 export interface Mounting {
   mounted: Mounted
-  /** Settles when the mount is in place; with `syncInit` that takes an answer to INIT. Throws a {@link MountError}. */
+  /**
+   * Has to be called: puts the mount in its place, which with `syncInit` takes an answer to INIT. Throws a {@link MountError}; the
+   * descriptor stays the caller's.
+   */
   readonly finish: () => Promise<void>
 }
 
@@ -57,7 +60,10 @@ const ENOSYS = -38
 /** Mounts at `path`. Throws a {@link MountError}, with nothing left mounted. */
 export async function mountDevice(path: string, options: MountOptions): Promise<Mounted> {
   const { mounted, finish } = await beginMount(path, { ...options, syncInit: false })
-  await finish()
+  await finish().catch((error: unknown) => {
+    syscalls.close(mounted.fd)
+    throw error
+  })
   return mounted
 }
 
@@ -91,13 +97,7 @@ async function begin(mountPoint: string, mode: number, options: MountOptions): P
     const made = await fsMount(mountPoint, mode, options)
     if (typeof made === 'object') {
       const { fd, device, attach } = made
-      // With syncInit a session owns the descriptor already.
-      if (options.syncInit) return { mounted: { fd, mountPoint, ...device, how: 'fsmount' }, finish: attach }
-      await attach().catch((error: unknown) => {
-        syscalls.close(fd)
-        throw error
-      })
-      return inPlace({ fd, mountPoint, ...device, how: 'fsmount' })
+      return { mounted: { fd, mountPoint, ...device, how: 'fsmount' }, finish: attach }
     }
     if (made !== ENOSYS && made !== EPERM) throw explainMount(made, 'fsopen', mountPoint)
     if (options.syncInit)

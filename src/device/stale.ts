@@ -35,7 +35,7 @@ export async function clearStaleMounts(path: string, options: MountOptions): Pro
 }
 
 /** A living server may answer one call with ENOTCONN; a dead connection answers nothing else. */
-async function isDead(mountPoint: string): Promise<boolean> {
+export async function isDead(mountPoint: string): Promise<boolean> {
   return statfs(mountPoint).then(
     () => false,
     ({ code }: NodeJS.ErrnoException) => code === 'ENOTCONN',

@@ -9,6 +9,7 @@ import { runHelper } from './fusermount.js'
 import { findMount, isFuse, readMountInfo } from './mountinfo.js'
 import type { MountInfo } from './mountinfo.js'
 import type { Mounted } from './mount.js'
+import { isDead } from './stale.js'
 
 const EPERM = -1
 const EBUSY = -16
@@ -21,6 +22,7 @@ const UMOUNT_NOFOLLOW = 8
 
 /** Kernel: polling a connection that has ended says POLLERR, and one that was closed here POLLNVAL. */
 function isAlive({ fd, major, minor }: Mounted): boolean {
+  if (fd < 0) return false
   const device = connectionOf(fd)
   if (device === 'none' || (device !== undefined && (device.major !== major || device.minor !== minor)))
     return false
@@ -83,6 +85,23 @@ export async function unmountDevice(mounted: Mounted, how: 'clean' | 'lazy' | 'a
   const { status, stderr } = await runHelper(args, undefined, path)
   if (status === 0) return { errno: 0, said: '' }
   return { errno: /busy/i.test(stderr) ? EBUSY : EPERM, said: `fusermount3 says: ${stderr.trim()}` }
+}
+
+/**
+ * Takes away what a connection that has ended left behind: the dead mount at its path, where every call fails with ENOTCONN.
+ * Kernel: its number is the next mount's as soon as it is gone, so one that lives there is somebody else's.
+ */
+export async function clearDeadMount(mounted: Mounted): Promise<void> {
+  const ended = { ...mounted, fd: -1 }
+  const path = placeOf(ended)
+  if (path === undefined || path === COVERED) return
+  if (!mayAsk(path) || (await isDead(path))) await unmountDevice(ended, 'lazy')
+}
+
+/** Kernel: statfs(2) of a mount that belongs to another user says 0, dead or alive. */
+function mayAsk(path: string): boolean {
+  const { superOptions = [] } = findMount(path) ?? {}
+  return superOptions.includes('allow_other') || superOptions.includes(`user_id=${process.geteuid?.()}`)
 }
 
 /** Detaches the mount and aborts its connection without the event loop, waiting a second at the most: 0 or -errno. */

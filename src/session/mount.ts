@@ -1,6 +1,7 @@
 // mount(): the one call that turns an object of handlers, or a module that exports one, into a mounted filesystem.
 import { beginMount } from '../device/mount.js'
-import { unmountDevice } from '../device/unmount.js'
+import { clearDeadMount } from '../device/unmount.js'
+import type { Transport } from '../device/transport.js'
 import { abortable } from './abort.js'
 import { OptionError, requireLinux } from './errors.js'
 import type { Filesystem } from './filesystem.js'
@@ -102,11 +103,27 @@ async function mountHere(
   wishes(resolved, (method) => typeof filesystem[method as keyof Filesystem] === 'function')
   return abortable(resolved.signal, async () => {
     const { mounted, finish } = await beginMount(mountPoint, resolved)
-    const session = new Session(makeTransport(mounted.fd, resolved), filesystem, resolved, mounted)
-    const [started, finished] = await Promise.allSettled([session.start(), finish()])
+    const transport = makeTransport(mounted.fd, resolved)
+    // From here on the end of this thread takes the mount with it, even one that gets its place just then.
+    transport.detachAtExit(mounted.mountPoint, mounted.minor)
+    if (!resolved.syncInit) await placed(finish, transport)
+    const session = new Session(transport, filesystem, resolved, mounted)
+    const [started, finished] = await Promise.allSettled([
+      session.start(),
+      resolved.syncInit ? finish() : undefined,
+    ])
     if (started.status === 'fulfilled' && finished.status === 'fulfilled') return session
     if (started.status === 'fulfilled') await session.shutdown()
-    else await unmountDevice(mounted, 'abort')
+    else await clearDeadMount(mounted)
     throw started.status === 'rejected' ? started.reason : (finished as PromiseRejectedResult).reason
   })
+}
+
+async function placed(finish: () => Promise<void>, transport: Transport): Promise<void> {
+  try {
+    await finish()
+  } catch (error) {
+    transport.close()
+    throw error
+  }
 }

@@ -50,7 +50,7 @@ export class OpenedMount implements AsyncDisposable {
 
   /** Unmounts. Fails with EBUSY while the mount is in use; `lazy` detaches it then. Without effect once it is gone. */
   async unmount({ lazy = false }: UnmountOptions = {}): Promise<void> {
-    const { errno, said } = await unmountDevice(this.#mounted, lazy ? 'lazy' : 'clean')
+    const { errno, said } = await unmountDevice({ ...this.#mounted, fd: this.fd }, lazy ? 'lazy' : 'clean')
     if (errno < 0) throw systemError(errno, 'umount2', `unmounting ${this.mountPoint} failed: ${said}`)
     this.#mounted.watchdog?.dismiss()
     this.closeFd()

@@ -10,6 +10,7 @@ import type { Filesystem } from './filesystem.js'
 import type { Negotiation } from './init.js'
 import type { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
+import { tell } from './shutdown.js'
 import type { OperationStats } from './stats.js'
 
 /** Serves the requests of one descriptor. */
@@ -69,7 +70,7 @@ export abstract class Served implements BackingDevice, AsyncDisposable {
 
   /** Passes a survived problem to the option `onWarning`. */
   report(problem: DevfuseWarning): void {
-    this.#onWarning(problem)
+    tell(this.#onWarning, problem)
   }
 
   protected serve(receiver: RequestReceiver = this.dispatcher): void {

@@ -1,7 +1,7 @@
 // One mounted filesystem from INIT to its end: owns the transport, the dispatcher and the mount itself,
 // and is what mount() returns.
 import type { Mounted } from '../device/mount.js'
-import { abortConnection, detachNow, unmountDevice } from '../device/unmount.js'
+import { abortConnection, clearDeadMount, detachNow, unmountDevice } from '../device/unmount.js'
 import type { BackingFiles, Transport } from '../device/transport.js'
 import { describeErrno } from '../protocol/index.js'
 import { BackingId, isLive, openBackingOn } from './backing.js'
@@ -19,7 +19,7 @@ import type { Negotiation } from './init.js'
 import type { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
 import { settlesWithin } from './patience.js'
-import { unwatch, watch } from './shutdown.js'
+import { tell, unwatch, watch } from './shutdown.js'
 import type { Unmountable } from './shutdown.js'
 import type { SessionStats } from './stats.js'
 
@@ -111,8 +111,6 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   async start(): Promise<this> {
     watch(this, this.#options.handleSignals)
     if (this.#options.busyPoll !== undefined) this.#transport.setBusyPoll(this.#options.busyPoll)
-    if (this.#mounted !== undefined && this.#mounted.how !== 'fd')
-      this.#transport.detachAtExit(this.#mounted.mountPoint, this.#mounted.minor)
     void this.closed.then(() => this.#mounted?.watchdog?.dismiss())
     this.#transport.start(this.#dispatcher)
     try {
@@ -271,11 +269,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
 
   /** Passes a survived problem to the option `onWarning`. */
   report(problem: DevfuseWarning): void {
-    try {
-      this.#options.onWarning(problem)
-    } catch (error) {
-      process.emitWarning(`devfuse: the onWarning option threw: ${String(error)}`)
-    }
+    tell(this.#options.onWarning, problem)
   }
 
   async #unmount(how: 'clean' | 'lazy' | 'abort'): Promise<void> {
@@ -286,7 +280,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     }
     this.#attempts++
     try {
-      const unmounting = unmountDevice(this.#mounted, how)
+      // Once it is closed, its number may be another connection's.
+      const unmounting = unmountDevice({ ...this.#mounted, fd: this.fd }, how)
       this.#leaving = unmounting
       const { errno, said } = await unmounting
       if (errno < 0) {
@@ -354,7 +349,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
           : `the connection of ${this.mountPoint} was lost: ${describeErrno(errno)}`,
       ),
     )
-    if (this.#mounted !== undefined) await unmountDevice(this.#mounted, 'lazy')
+    if (this.#mounted !== undefined && this.#mounted.how !== 'fd')
+      await settlesWithin(clearDeadMount(this.#mounted), MAX_AFTERLIFE)
   }
 
   async #abandon(): Promise<void> {

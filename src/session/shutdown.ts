@@ -50,6 +50,15 @@ export function emitWarning(problem: Error): void {
   else process.emitWarning(problem)
 }
 
+/** Passes a survived problem to the option `onWarning`, which may throw without harm to what goes on here. */
+export function tell<Problem>(onWarning: (problem: Problem) => void, problem: Problem): void {
+  try {
+    onWarning(problem)
+  } catch (error) {
+    process.emitWarning(`devfuse: the onWarning option threw: ${String(error)}`)
+  }
+}
+
 function uninstallSignals(): void {
   for (const signal of SIGNALS) process.off(signal, onSignal)
   installed = false

@@ -19,11 +19,14 @@ if (parentPort !== null) {
 
 async function serve({ port, mountPoint, module, options }: MountOrders): Promise<void> {
   const say = (message: ThreadMessage): void => port.postMessage(message)
+  const { signal, gaveUp, heed } = surrender()
   let session: Session
+  port.on('message', heed)
   try {
-    const filesystem = await importFilesystem(module, workerData)
+    const filesystem = await Promise.race([importFilesystem(module, workerData), gaveUp])
     session = await mount(mountPoint, filesystem, {
       ...options,
+      signal,
       onWarning: (problem) => say({ said: 'warning', warning: packError(problem) }),
     })
   } catch (error) {
@@ -32,7 +35,7 @@ async function serve({ port, mountPoint, module, options }: MountOrders): Promis
     return
   }
   const answering = new Set<Promise<void>>()
-  port.on('message', (call: ThreadCall) => {
+  port.off('message', heed).on('message', (call: ThreadCall) => {
     const answered = answer(session, call, say)
     answering.add(answered)
     void answered.then(() => answering.delete(answered))
@@ -44,6 +47,17 @@ async function serve({ port, mountPoint, module, options }: MountOrders): Promis
   await settlesWithin(Promise.all(answering), LAST_WORDS)
   say({ said: 'closed', closed })
   port.close()
+}
+
+/** What ends the way to a mount before there is a session to call: `signal` aborts and `gaveUp` rejects, once `heed` was called. */
+function surrender(): { signal: AbortSignal; gaveUp: Promise<never>; heed: () => void } {
+  const controller = new AbortController()
+  const { signal } = controller
+  const gaveUp = new Promise<never>((_, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
+  )
+  gaveUp.catch(() => undefined)
+  return { signal, gaveUp, heed: () => controller.abort() }
 }
 
 async function answer(

@@ -2,7 +2,7 @@
 // session there, and takes the mount away where the worker no longer can.
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
 import type { Transferable, Worker } from 'node:worker_threads'
-import { detachNow, unmountDevice } from '../device/unmount.js'
+import { clearDeadMount, detachNow } from '../device/unmount.js'
 import type { Mounted } from '../device/mount.js'
 import { throwIfAborted } from './abort.js'
 import { OptionError, warning } from './errors.js'
@@ -13,7 +13,7 @@ import { resolveOptions } from './options.js'
 import type { ModuleOptions } from './options.js'
 import { settlesWithin } from './patience.js'
 import type { Closed, UnmountOptions } from './session.js'
-import { unwatch, watch } from './shutdown.js'
+import { tell, unwatch, watch } from './shutdown.js'
 import type { Unmountable } from './shutdown.js'
 import type { SessionStats } from './stats.js'
 import { startThread } from './workers.js'
@@ -71,10 +71,11 @@ export async function mountInWorker(
     options: { ...options, handleSignals: false },
   }
   worker.postMessage(orders, [port2])
-  const stop = (): void => void worker.terminate()
+  const first = hearOfMount(worker, port, onWarning)
+  const stop = (): void => void giveUp(worker, port, first)
   signal?.addEventListener('abort', stop, { once: true })
   try {
-    const started = await hearOfMount(worker, port, onWarning)
+    const started = await first
     const session = new WorkerSession(worker, port, started, onWarning)
     watch(session, handleSignals)
     return session
@@ -118,11 +119,14 @@ function hearOfMount(
       reject(error)
     }
     const exited = (code: number): void => {
-      heardLast(port, hear)
+      // A mount that it spoke of is gone with it.
+      heardLast(port, (message) => {
+        if (message.said !== 'mounted') hear(message)
+      })
       fail(new Error(`the worker thread ended with exit code ${code} before it had mounted`))
     }
     const hear = (message: ThreadMessage): void => {
-      if (message.said === 'warning') onWarning(unpackError(message.warning) as DevfuseWarning)
+      if (message.said === 'warning') tell(onWarning, unpackError(message.warning) as DevfuseWarning)
       if (message.said === 'failed') fail(unpackError(message.error))
       if (message.said !== 'mounted') return
       settle()
@@ -131,6 +135,14 @@ function hearOfMount(
     worker.on('error', fail).on('exit', exited)
     port.on('message', hear)
   })
+}
+
+/** Has a mount that is being made given up by its worker, which knows how far it is; one that hears nothing is terminated. */
+async function giveUp(worker: Worker, port: MessageChannel['port1'], first: Promise<unknown>): Promise<void> {
+  const call: ThreadCall = { id: 0, method: 'giveUp', args: [] }
+  port.postMessage(call)
+  const heard = first.catch(() => undefined)
+  if (!(await settlesWithin(heard, HEARING))) await worker.terminate()
 }
 
 /** What a thread said before it ended, which may not have been delivered yet. */
@@ -239,7 +251,7 @@ export class WorkerSession implements Unmountable, AsyncDisposable {
   #hear(message: ThreadMessage): void {
     switch (message.said) {
       case 'warning':
-        this.#onWarning(unpackError(message.warning) as DevfuseWarning)
+        tell(this.#onWarning, unpackError(message.warning) as DevfuseWarning)
         break
       case 'heard':
         this.#waiting.get(message.id)?.heard()
@@ -310,11 +322,12 @@ export class WorkerSession implements Unmountable, AsyncDisposable {
       this.#failure,
     )
     // Its own end has detached the mount already, unless it was cut short.
-    if (this.#mounted !== undefined) await unmountDevice(this.#mounted, 'abort').catch(() => undefined)
+    if (this.#mounted !== undefined)
+      await settlesWithin(clearDeadMount(this.#mounted), HEARING).catch(() => undefined)
     this.#end({ reason: 'error', errno: ECONNABORTED })
   }
 
   #report(code: string, message: string, cause?: unknown): void {
-    this.#onWarning(warning(code, message, cause))
+    tell(this.#onWarning, warning(code, message, cause))
   }
 }

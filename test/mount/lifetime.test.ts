@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { closeSync, mkdirSync, openSync, renameSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { EPERM, mount } from 'devfuse'
 import type { Attr, Filesystem } from 'devfuse'
@@ -76,6 +77,21 @@ describe('a mount', { skip, timeout: 60_000 }, () => {
     await busy
     assert.deepEqual(await session.closed, { reason: 'unmount', errno: 0 })
     assert.deepEqual(warnings, [])
+  })
+
+  it('that is gone leaves the next one alone, which has its number, its descriptor and its place', async (t) => {
+    const never = new Promise<never>(() => undefined)
+    const { session, mnt } = await mounted(t, { ...tree, lookup: () => never })
+    // The caller is let go, and the handler keeps the end of the session waiting.
+    await run('timeout', ['-s', 'KILL', '0.3', 'stat', `${mnt}/sub`])
+    await sh(`umount ${mnt}`)
+    while (session.fd >= 0) await delay(10)
+    const next = await mount(mnt, tree)
+    cleanup(t, () => takeDown(next))
+    assert.deepEqual(await session.closed, { reason: 'outside', errno: -19 })
+    assert.equal(isMounted(mnt), true)
+    assert.equal(await sh(`ls ${mnt}`), '')
+    await next.unmount()
   })
 
   it('goes while every thread of the pool is busy', async (t) => {

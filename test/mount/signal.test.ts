@@ -1,7 +1,9 @@
 // The option `signal`: an abort ends the mount, or keeps it from being made.
 import assert from 'node:assert/strict'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
+import { MessageChannel } from 'node:worker_threads'
 import { AbortError, mount } from 'devfuse'
 import { attrOf } from '../support/server.js'
 import { run, skip, temporary } from '../support/mounting.js'
@@ -10,6 +12,18 @@ import { isMounted } from '../support/program.js'
 const filesystem = { getattr: () => ({ attr: attrOf(1) }) }
 const endless = 'await new Promise(() => setInterval(() => {}, 1000)); export default {}'
 const slow = new URL(`data:text/javascript,${encodeURIComponent(endless)}`)
+
+/** How many descriptors of /dev/fuse this process has. */
+const devices = (): number => {
+  const links = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`)
+    } catch {
+      return '' // the one of the listing
+    }
+  })
+  return links.filter((link) => link === '/dev/fuse').length
+}
 
 describe('the option signal', { skip, timeout: 60_000 }, () => {
   it('unmounts, also where the mount is busy', async (t) => {
@@ -58,6 +72,26 @@ describe('the option signal', { skip, timeout: 60_000 }, () => {
         inspect(ended),
       )
       assert.equal(isMounted(mnt), false)
+    }
+  })
+
+  it('leaves nothing of a mount that a worker is in the middle of', async (t) => {
+    const mnt = temporary(t)
+    const here = 'export default (port) => { port.postMessage(0); return {} }'
+    const telling = new URL(`data:text/javascript,${encodeURIComponent(here)}`)
+    const before = devices()
+    for (let i = 0; i < 12; i++) {
+      const controller = new AbortController()
+      const { port1, port2 } = new MessageChannel()
+      port1.once('message', () => setTimeout(() => controller.abort(), i % 6))
+      const mounting = mount(mnt, telling, { data: port2, transferList: [port2], signal: controller.signal })
+      await mounting.then(
+        (session) => session.closed,
+        (error: unknown) => assert.ok(error instanceof AbortError, inspect(error)),
+      )
+      port1.close()
+      assert.equal(isMounted(mnt), false)
+      assert.equal(devices(), before)
     }
   })
 

@@ -13,6 +13,8 @@ import type { Place } from '../support/program.js'
 
 const module = moduleUrl('support/mirror-module.js')
 
+const emptyModule = new URL('data:text/javascript,export default {}')
+
 /** What a mirror asks of the session that serves it. */
 const options = { encoding: 'latin1', passthrough: 'off', prefer: ['FUSE_ATOMIC_O_TRUNC'] } as const
 
@@ -134,6 +136,39 @@ describe('a mount served by a worker', { skip, timeout: 120_000 }, () => {
       assert.match(found.warnings.join(), /^ERR_DEVFUSE_WORKER: the worker thread that served .* is gone/)
       assert.equal(isMounted(place.mnt), false)
     }
+  })
+
+  it('ends as well where onWarning throws', async (t) => {
+    const mnt = temporary(t)
+    const throwing = (): never => {
+      throw new Error('not today')
+    }
+    const heard: Error[] = []
+    const hear = (problem: Error): void => void heard.push(problem)
+    process.on('warning', hear)
+    t.after(() => process.off('warning', hear))
+    const session = await mount(mnt, emptyModule, { onWarning: throwing })
+    await session.worker.terminate()
+    assert.deepEqual(await session.closed, { reason: 'error', errno: -103 })
+    await delay(10)
+    assert.match(String(heard), /the onWarning option threw: Error: not today/)
+    assert.equal(isMounted(mnt), false)
+  })
+
+  it('that died before its word of the mount was heard has failed', async (t) => {
+    const mnt = temporary(t)
+    const source = 'setTimeout(() => process.exit(3), 400); export default {}'
+    const dying = new URL(`data:text/javascript,${encodeURIComponent(source)}`)
+    const promised = mount(mnt, dying)
+    // Nothing is heard meanwhile.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000)
+    const ended = await promised.then(
+      (session) => session.closed,
+      (error: Error) => error.message,
+    )
+    if (typeof ended === 'string') assert.match(ended, /exit code 3 before it had mounted/)
+    else assert.equal(ended.reason, 'error')
+    assert.equal(isMounted(mnt), false)
   })
 
   it('that hangs is ended by force', async (t) => {
