@@ -17,7 +17,7 @@ import type {
 } from '../protocol/index.js'
 import { groupsOf } from './caller.js'
 import { DataServer } from './data-server.js'
-import { errnoForKernel, warning } from './errors.js'
+import { errnoForKernel, messageOf, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { NegotiationError, largestPayload, negotiate } from './init.js'
@@ -377,8 +377,7 @@ export class Dispatcher implements RequestReceiver {
   }
 
   #reportThrown(name: string, error: unknown): void {
-    const detail = error instanceof Error ? error.message : String(error)
-    this.#device.report(warningOf(name, detail, error))
+    this.#device.report(warningOf(name, messageOf(error), error))
   }
 }
 

@@ -1,5 +1,6 @@
 // Errors and warnings: what a handler throws becomes an errno for the kernel, what the library
 // throws carries `errno`, `code` and `syscall` as node:fs does, and what it only reports is a DevfuseWarning.
+import { inspect, types } from 'node:util'
 import { describeErrno, errnoOf } from '../protocol/index.js'
 import type { Errno } from '../protocol/index.js'
 
@@ -75,6 +76,12 @@ export function errnoFromThrown(thrown: unknown): Errno | undefined {
     if (code === 'ABORT_ERR') return EINTR
   }
   return name === 'AbortError' ? EINTR : undefined
+}
+
+/** What is said of a thrown value in a warning: it may be anything, of any realm. */
+export function messageOf(thrown: unknown): string {
+  if (types.isNativeError(thrown) || thrown instanceof Error) return thrown.message
+  return typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 1, breakLength: Infinity })
 }
 
 /** The errno for the kernel of a failure inside a handler, and whether it has to be reported. */

@@ -1,5 +1,6 @@
 // Attributes: what an object says of a file, whatever its form, as the struct that the kernel gets.
 import type { Attr } from '../../index.js'
+import { describe } from './failure.js'
 import type { FileType, StatsLike, Time } from './path-filesystem.js'
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './path-node.js'
 import type { PathNode } from './path-node.js'
@@ -45,7 +46,7 @@ export interface Defaults {
 
 /** S_IFMT bits of whatever tells a type, 0 where nothing does. */
 export function typeOf(stats: Pick<StatsLike, 'mode' | 'type' | (typeof PREDICATES)[number][0]>): number {
-  if (stats.mode !== undefined) {
+  if (stats.mode !== undefined && typeof stats.mode !== 'string') {
     const type = Number(stats.mode) & S_IFMT
     if (type !== 0) return type
   }
@@ -86,31 +87,40 @@ export function copyOf(stats: StatsLike): StatsLike {
 
 /** Type and permission bits. */
 export function modeOf(stats: StatsLike, defaults: Defaults): number {
-  const { mode } = stats
+  const mode = stats.mode ?? undefined
   if (typeof mode === 'number' && (mode & S_IFMT) !== 0) return mode
   const type = typeOf(stats) || S_IFREG
-  if (mode !== undefined) return type | (Number(mode) & 0o7777)
+  if (mode !== undefined) return type | (whole('mode', typeof mode === 'string' ? NaN : mode) & 0o7777)
   if (type === S_IFDIR) return type | defaults.directoryMode
   return type | (type === S_IFLNK ? 0o777 : defaults.fileMode)
 }
 
 /** Milliseconds of a field, undefined where it is not told. Milliseconds as a number are what costs least to ask for. */
 function milliseconds(ms: number | bigint | undefined, time: Time | undefined): number | undefined {
-  if (ms !== undefined) return Number(ms)
+  const exact = ms === undefined || ms === null ? NaN : Number(ms)
+  if (Number.isFinite(exact)) return exact
   if (time === undefined || time === null) return undefined
   const value = typeof time === 'object' ? time.getTime() : Number(time)
   return Number.isFinite(value) ? value : undefined
 }
 
+/** A number that an object told. What is none must not become another file's size, or root's files. */
+function whole(field: string, value: number | bigint): number {
+  const number = Number(value)
+  if (Number.isSafeInteger(number) && number >= 0) return number
+  throw new TypeError(`\`${field}\` of a file has to be a whole number from 0, not ${describe(value)}`)
+}
+
 /** The attributes of `node` as `stats` and what is remembered tell them. */
 export function attrOf(node: PathNode, stats: StatsLike, defaults: Defaults): Attr {
   const mode = modeOf(stats, defaults)
-  node.sizeUnknown = stats.size === undefined && (mode & S_IFMT) === S_IFREG
-  const size = stats.size === undefined ? node.sizeRead : Number(stats.size)
+  const told = stats.size ?? undefined
+  node.sizeUnknown = told === undefined && (mode & S_IFMT) === S_IFREG
+  const size = told === undefined ? node.sizeRead : whole('size', told)
   const attr: Attr = {
     ino: node.ino,
     size,
-    blocks: stats.blocks === undefined ? Math.ceil(size / BLOCK) : Number(stats.blocks),
+    blocks: whole('blocks', stats.blocks ?? Math.ceil(size / BLOCK)),
     atime: 0,
     mtime: 0,
     ctime: 0,
@@ -118,10 +128,10 @@ export function attrOf(node: PathNode, stats: StatsLike, defaults: Defaults): At
     mtimensec: 0,
     ctimensec: 0,
     mode,
-    nlink: stats.nlink === undefined ? 1 : Number(stats.nlink),
-    uid: stats.uid === undefined ? defaults.uid : Number(stats.uid),
-    gid: stats.gid === undefined ? defaults.gid : Number(stats.gid),
-    rdev: stats.rdev === undefined ? 0 : Number(stats.rdev) >>> 0,
+    nlink: whole('nlink', stats.nlink ?? 1),
+    uid: whole('uid', stats.uid ?? defaults.uid),
+    gid: whole('gid', stats.gid ?? defaults.gid),
+    rdev: Number(stats.rdev ?? 0) >>> 0,
     blksize: 0,
     flags: 0,
   }

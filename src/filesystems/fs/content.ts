@@ -1,14 +1,18 @@
 // Content in memory, for objects that give and take files whole: shared by all who have the file open, filled from bytes or
 // a stream, written back as one.
+import { types } from 'node:util'
 import type { Awaitable, Caller, Chunk, ContentLike } from './path-filesystem.js'
 import { isPromise, run, then, wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
+import { describe, failure } from './failure.js'
 import type { PathNode } from './path-node.js'
 import type { Tree } from './tree.js'
 
 const EMPTY = Buffer.alloc(0)
-/** Capacity grows to the next multiple of this, or by half. */
+/** Capacity grows by half, to a multiple of this. */
 const STEP = 64 * 1024
+/** As much as a buffer holds in every version of Node. */
+const LARGEST = 2 ** 32
 
 type Chunks = Iterator<Chunk> | AsyncIterator<Chunk>
 
@@ -28,6 +32,8 @@ export class Content {
   /** Bytes that the object gave are its own: they are copied before they are changed. */
   #owned = true
   #source: Chunks | undefined
+  /** Why the rest of a stream never came: what is missing must not look like the end. */
+  #lost: { error: unknown } | undefined
   #version = 0
   /** What has to end before the next load or write-back may begin. */
   #busy: Promise<unknown> | undefined
@@ -50,7 +56,13 @@ export class Content {
           ? fs.createReadStream(path, { start: 0 }, caller)
           : EMPTY
     if (!isPromise(given)) return this.#take(given)
-    return this.#exclusive(Promise.resolve(given).then((content) => this.#take(content)))
+    const version = this.#version
+    return this.#exclusive(
+      Promise.resolve(given).then((content) => {
+        // What was written meanwhile is newer than what the object had.
+        if (this.#version === version) this.#take(content)
+      }),
+    )
   }
 
   /** It is empty from now on, whatever the object has. */
@@ -72,6 +84,7 @@ export class Content {
     if (this.loaded || this.size >= end) return undefined
     // Readers wait for each other: a stream goes one way only.
     if (this.#busy !== undefined) return this.#busy.then(() => this.need(end))
+    if (this.#lost !== undefined) throw this.#lost.error
     const pulled = run(this.#pull(end))
     return isPromise(pulled) ? this.#exclusive(pulled) : undefined
   }
@@ -83,7 +96,20 @@ export class Content {
   }
 
   /** `offset` -1 appends. */
-  write(data: Uint8Array, offset: number): void {
+  write(data: Uint8Array, offset: number): Awaitable<void> {
+    return this.#whole(() => this.#write(data, offset))
+  }
+
+  truncate(size: number): Awaitable<void> {
+    return this.#whole(() => this.#truncate(size))
+  }
+
+  /** Runs `step` once all is here: another open may have begun the stream anew. */
+  #whole(step: () => void): Awaitable<void> {
+    return this.loaded ? step() : then(this.need(Infinity), () => this.#whole(step))
+  }
+
+  #write(data: Uint8Array, offset: number): void {
     const at = offset < 0 ? this.size : offset
     const end = at + data.byteLength
     this.#reserve(Math.max(end, this.size))
@@ -93,7 +119,7 @@ export class Content {
     this.#changed()
   }
 
-  truncate(size: number): void {
+  #truncate(size: number): void {
     if (size === this.size) return
     this.#reserve(size)
     if (size > this.size) this.#bytes.fill(0, this.size, size)
@@ -144,6 +170,7 @@ export class Content {
   #take(content: ContentLike): void {
     this.#stopSource()
     const bytes = bytesOf(content)
+    const chunks = bytes === undefined ? chunksOf(content) : undefined
     if (bytes !== undefined) {
       this.#bytes = bytes
       this.#owned = false
@@ -155,18 +182,29 @@ export class Content {
     this.#owned = true
     this.size = 0
     this.loaded = false
-    const chunks = content as Iterable<Chunk> | AsyncIterable<Chunk>
-    this.#source = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
+    this.#source = chunks
   }
 
   *#pull(end: number): Steps<void> {
-    while (this.size < end && this.#source !== undefined) {
-      const { done, value } = yield* wait<IteratorResult<Chunk>>(this.#source.next())
-      if (done) {
+    const source = this.#source
+    while (this.size < end && source !== undefined) {
+      let chunk: Buffer | undefined
+      try {
+        const { done, value } = yield* wait<IteratorResult<Chunk>>(source.next())
+        if (!done) chunk = chunkOf(value)
+      } catch (error) {
+        if (this.#source === source) {
+          this.#stopSource()
+          this.#lost = { error }
+        }
+        throw error
+      }
+      // Emptied meanwhile: the rest is of no interest.
+      if (this.#source !== source) return
+      if (chunk === undefined) {
         this.#source = undefined
         break
       }
-      const chunk = bytesOf(value) ?? Buffer.from(String(value))
       this.#reserve(this.size + chunk.byteLength)
       this.#bytes.set(chunk, this.size)
       this.size += chunk.byteLength
@@ -181,8 +219,10 @@ export class Content {
 
   #reserve(capacity: number): void {
     if (this.#owned && capacity <= this.#bytes.byteLength) return
-    const room = Math.max(capacity, Math.min(capacity + STEP, Math.ceil(this.size * 1.5)))
-    const grown = Buffer.allocUnsafe(Math.ceil(room / STEP) * STEP)
+    if (capacity > LARGEST) throw failure('EFBIG', `${capacity} bytes are too many to be kept in memory`)
+    const grows = capacity > this.#bytes.byteLength
+    const room = grows ? Math.max(capacity, Math.min(LARGEST, Math.ceil(this.size * 1.5))) : capacity
+    const grown = allocate(Math.min(LARGEST, Math.ceil(room / STEP) * STEP))
     grown.set(this.#bytes.subarray(0, this.size))
     this.#bytes = grown
     this.#owned = true
@@ -199,31 +239,56 @@ export class Content {
   #stopSource(): void {
     const source = this.#source
     this.#source = undefined
+    this.#lost = undefined
     if (source?.return === undefined) return
     // The stream may be in the middle of a read, whose failure is of no interest any more.
     void then(source.return(), () => undefined)
   }
 }
 
-/** Content as bytes, undefined for a stream of chunks. */
+function allocate(size: number): Buffer {
+  try {
+    return Buffer.allocUnsafe(size)
+  } catch {
+    throw failure('EFBIG', `there is no memory for ${size} bytes`)
+  }
+}
+
+/** Content as bytes, undefined for a stream of chunks. An object that has none (a miss in a map) has no such file. */
 export function bytesOf(content: ContentLike | undefined | null): Buffer | undefined {
-  if (content === undefined || content === null) return EMPTY
+  if (content === undefined || content === null) throw failure('ENOENT', 'the object gave no content')
   if (typeof content === 'string') return Buffer.from(content)
-  if (content instanceof ArrayBuffer) return Buffer.from(content)
+  // By kind, not by class: content may come from another realm.
+  if (types.isAnyArrayBuffer(content)) return Buffer.from(content)
   if (ArrayBuffer.isView(content)) return Buffer.from(content.buffer, content.byteOffset, content.byteLength)
   return undefined
+}
+
+/** Content that is no bytes, as chunks. */
+export function chunksOf(content: ContentLike): Chunks {
+  const chunks = content as Partial<Iterable<Chunk> & AsyncIterable<Chunk>> & { stream?: () => ContentLike }
+  if (typeof chunks[Symbol.asyncIterator] === 'function') return chunks[Symbol.asyncIterator]!()
+  if (typeof chunks[Symbol.iterator] === 'function') return chunks[Symbol.iterator]!()
+  if (typeof chunks.stream === 'function') return chunksOf(chunks.stream())
+  throw new TypeError(`content has to be a string, bytes or a stream of them, not ${describe(content)}`)
+}
+
+/** A chunk as bytes. */
+export function chunkOf(chunk: unknown): Buffer {
+  if (typeof chunk === 'string' || types.isAnyArrayBuffer(chunk) || ArrayBuffer.isView(chunk))
+    return bytesOf(chunk as Chunk)!
+  throw new TypeError(`a stream has to give strings or bytes, not ${describe(chunk)}`)
 }
 
 /** Reads content to its end. */
 export function* readAll(content: ContentLike): Steps<Buffer> {
   const whole = bytesOf(content)
   if (whole !== undefined) return whole
-  const chunks = content as Iterable<Chunk> | AsyncIterable<Chunk>
-  const source = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
+  const source = chunksOf(content)
   const parts: Buffer[] = []
   for (;;) {
     const { done, value } = yield* wait<IteratorResult<Chunk>>(source.next())
     if (done) return Buffer.concat(parts)
-    parts.push(bytesOf(value) ?? EMPTY)
+    parts.push(chunkOf(value))
   }
 }

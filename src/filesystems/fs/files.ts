@@ -15,7 +15,7 @@ import { isPromise, run, then, wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
 import { Content } from './content.js'
 import type { Creation } from './creation.js'
-import { codeOf, failure, unsupported } from './failure.js'
+import { codeOf, describe, failure, unsupported } from './failure.js'
 import type { Removal } from './removal.js'
 import {
   O_ACCMODE,
@@ -109,10 +109,14 @@ export class Files {
     const { fs } = this.#tree
     if (fs.open === undefined || (node.content !== undefined && node.gone))
       return run(this.#openContent(node, flags, caller))
-    const handle = fs.open(node.path, flagsForObject(flags), 0, caller)
-    return isPromise(handle)
-      ? handle.then((opened) => this.#opened(node, flags, opened))
-      : this.#opened(node, flags, handle)
+    const { path } = node
+    const handle = fs.open(path, flagsForObject(flags), 0, caller)
+    if (!isPromise(handle)) return this.#opened(node, flags, handle)
+    return handle.then((opened) => {
+      if (fs.stableHandles || node.isAt(path)) return this.#opened(node, flags, opened)
+      // Moved meanwhile: what the handle knows is the old path.
+      return then(opened.close?.(), () => this.#open(node, flags & ~O_TRUNC, caller))
+    })
   }
 
   #opened(node: PathNode, flags: number, handle: HandleLike): OpenReply {
@@ -239,7 +243,7 @@ export class Files {
   }
 
   #bytesRead(node: PathNode, offset: number, size: number, result: number | { bytesRead: number }): number {
-    const count = typeof result === 'number' ? result : result.bytesRead
+    const count = countOf(result, 'bytesRead', size)
     if (node.sizeUnknown && count < size && (count > 0 || offset > 0))
       node.sizeRead = Math.max(node.sizeRead, offset + count)
     return count
@@ -251,7 +255,7 @@ export class Files {
       if (handle.write === undefined) throw unsupported('writing through a handle')
       const size = data.byteLength
       const count = handle.write(data, 0, size, offset)
-      if (!isPromise(count) && bytesWritten(count) === size) {
+      if (!isPromise(count) && countOf(count, 'bytesWritten', size) === size) {
         this.#wrote(file, offset + size)
         return size
       }
@@ -259,8 +263,8 @@ export class Files {
       return isPromise(all) ? file.track(all) : all
     }
     if (node.content !== undefined) {
-      node.content.write(data, (flags & O_APPEND) === 0 ? offset : -1)
-      return data.byteLength
+      const written = node.content.write(data, (flags & O_APPEND) === 0 ? offset : -1)
+      return then(written, () => data.byteLength)
     }
     return then(file.reopened(this.#tree.fs, caller), () => this.#write(file, data, offset, flags, caller))
   }
@@ -273,11 +277,11 @@ export class Files {
     offset: number,
     first: Awaitable<number | { bytesWritten: number }>,
   ): Steps<number> {
-    let done = bytesWritten(yield* wait(first))
+    let done = countOf(yield* wait(first), 'bytesWritten', data.byteLength)
     while (done < data.byteLength) {
       const count = handle.write!(data, done, data.byteLength - done, offset + done)
-      const more = bytesWritten(yield* wait(count))
-      if (more <= 0) throw failure('EIO', 'nothing more could be written')
+      const more = countOf(yield* wait(count), 'bytesWritten', data.byteLength - done)
+      if (more === 0) throw failure('EIO', 'nothing more could be written')
       done += more
     }
     this.#wrote(file, offset + done)
@@ -309,6 +313,11 @@ function writes(flags: number): boolean {
   return (flags & O_ACCMODE) !== O_RDONLY || (flags & O_TRUNC) !== 0
 }
 
-function bytesWritten(result: number | { bytesWritten: number }): number {
-  return typeof result === 'number' ? result : result.bytesWritten
+/** How many bytes a handle read or wrote. What is no such number would have us give out memory that nobody filled. */
+function countOf(result: unknown, name: 'bytesRead' | 'bytesWritten', most: number): number {
+  const count =
+    typeof result === 'object' && result !== null ? (result as Record<string, unknown>)[name] : result
+  if (Number.isInteger(count) && (count as number) >= 0 && (count as number) <= most) return count as number
+  const given = count === result ? describe(count) : `${describe(result)} with ${name} ${describe(count)}`
+  throw new TypeError(`a handle has to answer with a number from 0 to ${most}, or { ${name} }, not ${given}`)
 }

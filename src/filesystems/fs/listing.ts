@@ -1,7 +1,9 @@
 // What a directory lists: the object's entries in whatever form, with what only memory knows of.
+import { types } from 'node:util'
 import { typeOf } from './attributes.js'
 import { wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
+import { describe } from './failure.js'
 import type { Caller, EntryLike, Listing, StatsLike } from './path-filesystem.js'
 import { S_IFDIR, S_IFLNK } from './path-node.js'
 import type { PathNode } from './path-node.js'
@@ -20,15 +22,23 @@ const NO_ENTRIES: readonly EntryLike[] = []
 
 export function entryOf(entry: EntryLike): ListedEntry {
   if (typeof entry === 'string') return { name: entry, type: 0, stats: undefined }
-  if (entry instanceof Uint8Array) return { name: Buffer.from(entry).toString(), type: 0, stats: undefined }
-  const { name } = entry
+  if (types.isUint8Array(entry)) return { name: Buffer.from(entry).toString(), type: 0, stats: undefined }
+  const name = nameOf(entry)
   // A mode alone is what some Dirents have, too.
   const hasStats = entry.size !== undefined || entry.mtimeMs !== undefined || entry.mtime !== undefined
   return {
-    name: typeof name === 'string' ? name : Buffer.from(name).toString(),
+    name,
     type: typeOf(entry),
     stats: hasStats ? entry : undefined,
   }
+}
+
+/** The name of an entry, in whatever form the object gave it. */
+export function nameOf(entry: EntryLike): string {
+  const name = typeof entry === 'string' || types.isUint8Array(entry) ? entry : entry?.name
+  if (typeof name === 'string') return name
+  if (types.isUint8Array(name)) return Buffer.from(name).toString()
+  throw new TypeError(`an entry of a listing has to be a name or an object with one, not ${describe(entry)}`)
 }
 
 /** Asks the object for a listing; what it has no way to list is empty. */

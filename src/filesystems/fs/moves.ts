@@ -7,7 +7,7 @@ import type { Steps } from './awaitable.js'
 import { readAll } from './content.js'
 import { codeOf } from './failure.js'
 import { namesIn } from './listing.js'
-import type { Caller, StatsLike } from './path-filesystem.js'
+import type { Awaitable, Caller, StatsLike } from './path-filesystem.js'
 import type { PathNode, Place } from './path-node.js'
 import type { Removal } from './removal.js'
 import type { Tree } from './tree.js'
@@ -46,6 +46,8 @@ export class Moves {
       this.#removal.keepDirectory(from.parent)
       if (target !== undefined) tree.detach(target, to)
       tree.move(node, from, to)
+      // Those that were opened while it moved.
+      yield* this.#removal.letGo(node)
     } finally {
       tree.tidy(node)
       if (target !== undefined) tree.tidy(target)
@@ -185,13 +187,10 @@ export class Moves {
 
   /** While nothing of the file, or of what lies below, is written back to its old path. */
   *#inPeace(node: PathNode, step: () => Steps<unknown>): Steps<void> {
-    if (node.content !== undefined) {
-      yield* wait(node.content.during(() => run(step())))
-      return
-    }
-    const below = [...contentsBelow(node)]
-    for (const content of below) yield* wait(content.during(() => undefined))
-    yield* step()
+    const contents = [...contentsBelow(node)]
+    const hold = (at: number): Awaitable<unknown> =>
+      at === contents.length ? run(step()) : contents[at].during(() => hold(at + 1))
+    yield* wait(hold(0))
   }
 }
 

@@ -30,6 +30,8 @@ export class OpenFile {
   written = 0
   reader: StreamReader | undefined
   #handle: HandleLike | undefined
+  /** The handle that is being opened; all who need it wait for the same one. */
+  #opening: PromiseLike<HandleLike> | undefined
   /** Calls on the handle that have not settled. */
   readonly #pending = new Set<PromiseLike<unknown>>()
 
@@ -52,9 +54,19 @@ export class OpenFile {
   /** The handle, opened again under the file's present path where that is needed. */
   reopened(fs: PathFilesystem, caller: Caller): Awaitable<HandleLike> {
     if (this.#handle !== undefined) return this.#handle
+    if (this.#opening !== undefined) return this.#opening
     const opened = fs.open!(this.node.path, flagsForObject(this.flags & ~ONCE), 0, caller)
     if (!isPromise(opened)) return (this.#handle = opened)
-    return this.track(opened.then((handle) => (this.#handle ??= handle)))
+    const opening = opened.then((handle) => {
+      // Let go of meanwhile, it is closed by who did that.
+      if (this.#opening === opening) this.#handle = handle
+      return handle
+    })
+    const ended = (): void => {
+      if (this.#opening === opening) this.#opening = undefined
+    }
+    opening.then(ended, ended)
+    return (this.#opening = this.track(opening))
   }
 
   /** Notes a call that a close has to wait for. */
@@ -67,11 +79,15 @@ export class OpenFile {
 
   /** Closes the handle; the next use opens another one. */
   letGo(): Awaitable<unknown> {
-    const handle = this.#handle
+    const handle = this.#handle ?? this.#opening
     if (handle === undefined) return undefined
     this.#handle = undefined
-    if (this.#pending.size === 0) return handle.close?.()
-    return Promise.allSettled(this.#pending).then(() => handle.close?.())
+    this.#opening = undefined
+    const close = (it: HandleLike): unknown => it.close?.()
+    if (isPromise(handle))
+      return Promise.allSettled(this.#pending).then(() => handle.then(close, () => undefined))
+    if (this.#pending.size === 0) return close(handle)
+    return Promise.allSettled(this.#pending).then(() => close(handle))
   }
 
   /** No more an open file of its node. */

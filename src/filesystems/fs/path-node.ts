@@ -83,6 +83,11 @@ export class PathNode extends Inode {
     return this.#path ?? this.#makePath()
   }
 
+  /** Whether `path` is still where it is. */
+  isAt(path: string): boolean {
+    return (!this.gone || this.hiddenPath !== undefined) && this.path === path
+  }
+
   /** Path of an entry of this directory. */
   pathOf(name: string): string {
     const path = this.#path ?? this.#makePath()

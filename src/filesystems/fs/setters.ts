@@ -121,8 +121,7 @@ export class Setters {
 
   /** truncate(2) has no descriptor whose close would write the content back. */
   *#truncateContent(content: Content, size: number, save: boolean, caller: Caller): Steps<void> {
-    yield* wait(content.need(Infinity))
-    content.truncate(size)
+    yield* wait(content.truncate(size))
     if (save) yield* wait(content.save(caller))
   }
 

@@ -1,7 +1,9 @@
 // How attributes are asked for: lstat, else stat, else what the listing of the directory above tells.
 import { posix } from 'node:path'
+import { types } from 'node:util'
 import { run, wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
+import { nameOf } from './listing.js'
 import type { Awaitable, Caller, EntryLike, PathFilesystem, StatsLike } from './path-filesystem.js'
 
 type Lstat = (path: string, caller: Caller) => Awaitable<StatsLike | undefined | null>
@@ -16,8 +18,7 @@ function* listed(fs: PathFilesystem, path: string, caller: Caller): Steps<StatsL
   if (fs.readdir === undefined) return undefined
   const wanted = posix.basename(path)
   const listing = yield* wait(fs.readdir(posix.dirname(path), caller))
-  const isIt = (entry: EntryLike): boolean =>
-    (typeof entry === 'string' || entry instanceof Uint8Array ? entry : entry.name).toString() === wanted
+  const isIt = (entry: EntryLike): boolean => nameOf(entry) === wanted
   if (!(Symbol.asyncIterator in listing)) {
     for (const entry of listing) if (isIt(entry)) return statsOf(entry)
     return undefined
@@ -34,5 +35,5 @@ function* listed(fs: PathFilesystem, path: string, caller: Caller): Steps<StatsL
 
 /** A name alone says no more than that there is a file. */
 function statsOf(entry: EntryLike): StatsLike {
-  return typeof entry === 'string' || entry instanceof Uint8Array ? { type: 'file' } : entry
+  return typeof entry === 'string' || types.isUint8Array(entry) ? { type: 'file' } : entry
 }

@@ -1,6 +1,6 @@
 // Reads at any position from an object that only gives streams: goes on where it is, and begins anew elsewhere.
 import type { Caller, Chunk, ContentLike } from './path-filesystem.js'
-import { bytesOf } from './content.js'
+import { bytesOf, chunkOf, chunksOf } from './content.js'
 
 /** Begins a stream at a position. */
 export type Begin = (start: number, caller: Caller) => ContentLike | PromiseLike<ContentLike>
@@ -54,8 +54,7 @@ export class StreamReader {
     this.#ended = false
     const content = await this.#begin(offset, caller)
     const whole = bytesOf(content)
-    const chunks = whole === undefined ? (content as Iterable<Chunk> | AsyncIterable<Chunk>) : [whole]
-    this.#source = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
+    this.#source = whole === undefined ? chunksOf(content) : [whole][Symbol.iterator]()
   }
 
   async #pull(wanted: number): Promise<void> {
@@ -71,7 +70,7 @@ export class StreamReader {
       this.#ended = true
       return
     }
-    const chunk = bytesOf(step.value)!
+    const chunk = chunkOf(step.value)
     this.#chunks.push(chunk)
     this.#end += chunk.byteLength
     while (this.#chunks.length > 1 && this.#start + this.#chunks[0].byteLength < wanted - KEPT)

@@ -5,6 +5,7 @@ import { ENOENT } from '../../index.js'
 import type { Entry, Errno } from '../../index.js'
 import { attrOf, copyOf, modeOf, setMtime, setSize, typeOf } from './attributes.js'
 import { isPromise, then } from './awaitable.js'
+import { describe } from './failure.js'
 import type { ResolvedFsOptions } from './options.js'
 import type { Awaitable, Caller, PathFilesystem, StatsLike } from './path-filesystem.js'
 import { PathNode, S_IFDIR, S_IFLNK, S_IFMT } from './path-node.js'
@@ -58,6 +59,10 @@ export class Tree {
     caller: Caller,
   ): Awaitable<StatsLike | undefined> {
     if (stats === undefined || stats === null) return undefined
+    if (typeof stats !== 'object')
+      throw new TypeError(
+        `attributes have to be an object, or undefined where nothing is, not ${describe(stats)}: ${path}`,
+      )
     if (Number(stats.size ?? 0) > 0 || typeOf(stats) !== S_IFLNK || this.fs.readlink === undefined)
       return stats
     return then(this.fs.readlink(path, caller), (target) => ({

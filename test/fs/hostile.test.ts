@@ -1,0 +1,226 @@
+// Objects that answer what they should not, late, or while something else goes on: nothing is lost, and no answer is made up.
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, it } from 'node:test'
+import { runInNewContext } from 'node:vm'
+import { fsFilesystem, fsFrom } from 'devfuse/fs'
+import type { FsView, HandleLike, PathFilesystem, StatsLike } from 'devfuse/fs'
+import { PathHandles, WholeFiles } from './objects.js'
+
+const code = (wanted: string) => (error: unknown) => (error as { code?: string }).code === wanted
+
+async function view(fs: PathFilesystem, use: (view: FsView) => Promise<void>): Promise<void> {
+  const made = fsFrom(fsFilesystem(fs), { onWarning: () => undefined })
+  await use(made)
+  assert.deepEqual((await made.close()).open, [])
+}
+
+/** Whole files that are read slowly where `slow` is set, or as streams. */
+class Slow extends WholeFiles {
+  slow = false
+  streams = false
+  constructor(content: string) {
+    super()
+    this.nodes.set('/a', Buffer.from(content))
+  }
+  override async readFile(path: string): Promise<Buffer> {
+    const content = this.file(path)
+    if (this.slow) await sleep(30)
+    if (!this.streams) return content
+    const chunks = [content.subarray(0, 4), content.subarray(4)]
+    return chunks.values() as unknown as Buffer
+  }
+  get content(): string {
+    return this.file('/a').toString()
+  }
+}
+
+describe('content that is kept in memory', () => {
+  it('keeps what is written while another open asks for the content', async () => {
+    const fs = new Slow('0123456789')
+    await view(fs, async (made) => {
+      const writer = await made.open('/a', 'r+')
+      fs.slow = true
+      const opening = made.open('/a', 'r')
+      await sleep(5)
+      await writer.write(Buffer.from('WRITE'), 0, 5, 0)
+      await (await opening).close()
+      await writer.close()
+    })
+    assert.equal(fs.content, 'WRITE56789')
+  })
+
+  it('stays empty when it is emptied while another open asks for it', async () => {
+    const fs = new Slow('0123456789')
+    await view(fs, async (made) => {
+      fs.slow = true
+      const opening = made.open('/a', 'r')
+      await sleep(5)
+      const writer = await made.open('/a', 'w')
+      await writer.write(Buffer.from('new'), 0, 3, 0)
+      await (await opening).close()
+      await writer.close()
+    })
+    assert.equal(fs.content, 'new')
+  })
+
+  it('is whole before it is written to, where another open began its stream anew', async () => {
+    const fs = new Slow('0123456789')
+    fs.streams = true
+    await view(fs, async (made) => {
+      const writer = await made.open('/a', 'r+')
+      const reader = await made.open('/a', 'r')
+      await writer.write(Buffer.from('WR'), 0, 2, 2)
+      await reader.close()
+      await writer.close()
+    })
+    assert.equal(fs.content, '01WR456789')
+  })
+
+  it('grows in few steps', async () => {
+    const fs = new Slow('')
+    await view(fs, async (made) => {
+      const file = await made.open('/a', 'w')
+      const part = Buffer.alloc(1 << 20, 1)
+      for (let at = 0; at < 96; at++) await file.write(part, 0, part.length, at * part.length)
+      await file.close()
+    })
+    assert.equal(fs.content.length, 96 << 20)
+  })
+
+  it('is not grown beyond what memory can hold', async () => {
+    await view(new Slow(''), (made) => assert.rejects(made.truncate('/a', 2 ** 40), code('EFBIG')))
+  })
+
+  it('of a stream that failed does not look like the end of the file', () =>
+    view(
+      {
+        lstat: (path) => (path === '/' ? { type: 'directory' } : {}),
+        async *readFile() {
+          yield 'abc'
+          throw Object.assign(new Error('lost'), { code: 'ECONNRESET' })
+        },
+      },
+      async (made) => {
+        const file = await made.open('/a')
+        for (let again = 0; again < 2; again++)
+          await assert.rejects(file.read(Buffer.alloc(10), 0, 10, 0), code('ECONNRESET'))
+        await file.close()
+      },
+    ))
+
+  it('that is missing, or no content, is an error', async () => {
+    for (const [given, wanted] of [
+      [undefined, 'ENOENT'],
+      [5, 'EIO'],
+      [[{}], 'EIO'],
+    ] as const) {
+      const fs = {
+        lstat: (path: string) => (path === '/' ? { type: 'directory' } : {}),
+        readFile: () => given,
+      }
+      await view(fs as PathFilesystem, (made) => assert.rejects(made.readFile('/a'), code(wanted)))
+    }
+  })
+})
+
+describe('handles', () => {
+  const withHandle = (handle: object): PathFilesystem => ({
+    lstat: (path) => (path === '/' ? { type: 'directory' } : { size: 10 }),
+    open: () => handle,
+    writeFile: () => undefined,
+  })
+
+  it('that answer with no number of bytes give out no memory of others', async () => {
+    for (const count of [undefined, -1, NaN, 1e9, Buffer.alloc(3), { bytesRead: '3' }])
+      await view(withHandle({ read: async () => count }), (made) =>
+        assert.rejects(made.readFile('/a'), code('EIO')),
+      )
+    for (const count of [undefined, -1, NaN, 100, {}])
+      await view(withHandle({ write: async () => count }), async (made) => {
+        const file = await made.open('/a', 'r+')
+        await assert.rejects(file.write(Buffer.from('abc'), 0, 3, 0), code('EIO'))
+        await file.close()
+      })
+  })
+
+  it('are opened once, and all closed, when reads meet a file that was renamed', async () => {
+    let open = 0
+    class Counting extends PathHandles {
+      override async open(path: string, flags: number): Promise<HandleLike> {
+        const handle = await super.open(path, flags)
+        open++
+        await sleep(5)
+        return { ...handle, close: () => void open-- }
+      }
+    }
+    const fs = new Counting()
+    fs.nodes.set('/a', Buffer.from('content'))
+    await view(fs, async (made) => {
+      const file = await made.open('/a')
+      await made.rename('/a', '/b')
+      const reads = [0, 1, 2].map((at) => file.read(Buffer.alloc(1), 0, 1, at))
+      assert.deepEqual(
+        (await Promise.all(reads)).map(({ buffer }) => buffer.toString()),
+        ['c', 'o', 'n'],
+      )
+      assert.equal(open, 1)
+      await file.close()
+      // Opened under a name that was gone before the answer came.
+      const opening = made.open('/b')
+      await made.rename('/b', '/c')
+      const late = await opening
+      assert.equal(await late.readFile('utf8'), 'content')
+      await late.close()
+      // And one that goes on without a name.
+      const last = await made.open('/c')
+      await made.unlink('/c')
+      assert.equal(await last.readFile('utf8'), 'content')
+      await last.close()
+    })
+    assert.equal(open, 0)
+  })
+})
+
+describe('attributes', () => {
+  const statOf = async (stats: unknown): Promise<number> => {
+    let size = -1
+    const lstat = (path: string) => (path === '/' ? { type: 'directory' } : stats)
+    await view({ lstat, readFile: () => 'x' } as PathFilesystem, async (made) => {
+      size = (await made.stat('/a')).size
+    })
+    return size
+  }
+
+  it('that are no numbers are refused', async () => {
+    const wrong = [{ size: NaN }, { size: -1 }, { size: 0.5 }, { size: 'x' }, { mode: '0644' }, { uid: -1 }]
+    for (const stats of [...wrong, 'a string', true]) await assert.rejects(statOf(stats), code('EIO'))
+  })
+
+  it('that are null are as if left out', async () => {
+    const none = { size: null, mode: null, uid: null, gid: null, nlink: null, mtimeMs: NaN, mtime: null }
+    assert.equal(await statOf(none), 0)
+  })
+})
+
+it('answers of another realm are understood', () =>
+  view(
+    {
+      readdir: () => runInNewContext(`[new Uint8Array([97]), { name: new Uint8Array([98]) }]`),
+      readFile: () => runInNewContext(`new Uint8Array([120, 121]).buffer`),
+    },
+    async (made) => {
+      assert.deepEqual(await made.readdir('/'), ['a', 'b'])
+      assert.equal(await made.readFile('/a', 'utf8'), 'xy')
+    },
+  ))
+
+it('whatever is thrown is answered', async () => {
+  for (const thrown of [undefined, null, 5, 'ENOENT', Object.create(null), { code: 5 }]) {
+    const lstat = (path: string): StatsLike => {
+      if (path === '/') return { type: 'directory' }
+      throw thrown
+    }
+    await view({ lstat, readFile: () => '' }, (made) => assert.rejects(made.stat('/a'), code('EIO')))
+  }
+})
