@@ -107,7 +107,7 @@ export const limitRows: Record<string, Check> = {
       const folder = temporary(t)
       await sh(`cd ${folder}; mkdir tmpfs; mount -t tmpfs none tmpfs; cd tmpfs; mkdir lower upper work merged; echo x > lower/f
         mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged`)
-      cleanup(t, () => sh(`umount ${folder}/tmpfs/merged; umount ${folder}/tmpfs`))
+      cleanup(t, () => sh(`umount -l ${folder}/tmpfs/merged; umount -l ${folder}/tmpfs`))
       const fd = openSync(`${folder}/tmpfs/merged/f`, 'r')
       cleanup(t, () => closeSync(fd))
       const deep = await recording(t, { maxStackDepth: 2 })

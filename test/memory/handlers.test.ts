@@ -104,6 +104,7 @@ describe('the memory filesystem', () => {
     assert.equal(await modeOf(plain), 0o2644)
     // A change of nothing is chown(2) to nobody, unless the caller could write the file: a stranger takes nothing away.
     const nothing = { nodeid: plain, valid: 0, gid: 4711, pid: NOBODY }
+    await ask('release', { nodeid: plain, fh: 0, flags: 1 })
     assert.equal((await ask('setattr', nothing)).error, EPERM)
     assert.equal(await modeOf(plain), 0o2644)
     await ask('write', { ...write, nodeid: plain, writeFlags: KILL_SUIDGID, gid: 4711, pid: NOBODY })
@@ -111,6 +112,10 @@ describe('the memory filesystem', () => {
     await ask('setattr', { nodeid: plain, valid: FATTR_MODE, mode: 0o2666 })
     assert.equal((await ask('setattr', nothing)).error, 0)
     assert.equal(await modeOf(plain), 0o666)
+    await ask('setattr', { nodeid: plain, valid: FATTR_MODE, mode: 0o4644 })
+    await ask('open', { nodeid: plain, flags: 1, openFlags: 0 })
+    assert.equal((await ask('setattr', nothing)).error, 0)
+    assert.equal(await modeOf(plain), 0o644)
   })
 
   it('refuses by itself what the kernel would refuse before', async () => {

@@ -27,7 +27,7 @@ import { ACL_ACCESS, ACL_DEFAULT, inherit } from './acl.js'
 import { Content } from './content.js'
 import { OPENED } from './data.js'
 import { Directory } from './directory.js'
-import { INHERITED, isImmutable } from './flags.js'
+import { INHERITED, canWrite, isImmutable } from './flags.js'
 import type { Body, MemoryInode } from './inode.js'
 import { directoryForNew } from './names.js'
 import type { Tree } from './tree.js'
@@ -114,7 +114,9 @@ export function create(tree: Tree) {
     create(request: CreateRequest): CreateReply | Errno {
       const body = { content: new Content(tree.pool) }
       const entry = named(request, S_IFREG | (request.mode & MODE_BITS), body)
-      return typeof entry === 'number' ? entry : { ...entry, openFlags: OPENED }
+      if (typeof entry === 'number') return entry
+      if (canWrite(request.flags)) tree.inode(entry.nodeid)!.writers++
+      return { ...entry, openFlags: OPENED }
     },
 
     tmpfile(request: TmpfileRequest): CreateReply | Errno {
@@ -127,6 +129,7 @@ export function create(tree: Tree) {
       const inode = make(directory, mode, request, { content: new Content(tree.pool) })
       if (typeof inode === 'number') return inode
       // Kernel: it refuses to link in what was made with O_EXCL; so do we.
+      if (canWrite(request.flags)) inode.writers++
       inode.linkable = (request.flags & O_EXCL) === 0
       return { ...tree.entry(inode), openFlags: OPENED }
     },

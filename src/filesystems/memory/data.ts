@@ -1,4 +1,4 @@
-// Data of regular files. Nothing is kept per open: a file that is open is one that the kernel has not forgotten.
+// Data of regular files. Of opens only the writers are counted: a file that is open is one that the kernel has not forgotten.
 import {
   EINVAL,
   EISDIR,
@@ -20,6 +20,7 @@ import type {
   OpenReply,
   OpenRequest,
   ReadRequest,
+  ReleaseRequest,
   WriteRequest,
 } from '../../protocol/index.js'
 import {
@@ -34,7 +35,7 @@ import {
 } from '../../syscalls/index.js'
 import { now } from './clock.js'
 import type { Content } from './content.js'
-import { forbidsOpen, isImmutable, isProtected } from './flags.js'
+import { canWrite, forbidsOpen, isImmutable, isProtected } from './flags.js'
 import type { MemoryInode } from './inode.js'
 import { dropCapabilities, killSuidgid } from './privileges.js'
 import type { Tree } from './tree.js'
@@ -77,9 +78,15 @@ export function data(tree: Tree) {
         if (request.killSuidgid) killSuidgid(inode!, request)
         changed(inode!)
       }
+      if (canWrite(flags)) inode!.writers++
       // Only a READ that reaches us moves the access time.
       const openFlags = tree.wantsAtime(inode!) ? OPENED : OPENED | FOPEN_KEEP_CACHE
       return { openFlags }
+    },
+
+    release({ nodeid, flags }: ReleaseRequest): void {
+      const inode = tree.inode(nodeid)
+      if (inode !== undefined && canWrite(flags)) inode.writers--
     },
 
     read({ nodeid, offset, size, flags }: ReadRequest): Uint8Array | Errno {

@@ -44,9 +44,14 @@ export function isProtected({ flags }: MemoryInode): boolean {
   return (flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)) !== 0
 }
 
+/** Whether what is open with these flags can be written. */
+export function canWrite(flags: number): boolean {
+  return (flags & O_ACCMODE) !== O_RDONLY
+}
+
 /** Whether open(2) with these flags could do what is forbidden. */
 export function forbidsOpen(inode: MemoryInode, flags: number): boolean {
-  const writes = (flags & O_ACCMODE) !== O_RDONLY
+  const writes = canWrite(flags)
   const truncates = (flags & O_TRUNC) !== 0
   if (isImmutable(inode)) return writes || truncates
   return isProtected(inode) && (truncates || (writes && (flags & O_APPEND) === 0))

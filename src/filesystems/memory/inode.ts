@@ -46,6 +46,8 @@ export class MemoryInode extends Inode implements Body {
   parent: MemoryInode | undefined
   /** O_TMPFILE without O_EXCL: may be given a first name. */
   linkable = false
+  /** Opens that can write. */
+  writers = 0
   /** Values by name; absent while there is none. */
   xattrs: Map<string, Buffer> | undefined
 

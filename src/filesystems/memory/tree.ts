@@ -102,6 +102,7 @@ export class Tree {
   /** Another mount begins: the kernel holds nothing yet. */
   reset(): void {
     for (const inode of this.inodes) {
+      inode.writers = 0
       const kernel = inode.lookups - (inode.nlink > 0 ? 1 : 0)
       if (kernel > 0) this.forget(inode.nodeid, kernel)
     }
