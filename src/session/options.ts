@@ -60,7 +60,7 @@ export interface SessionOptions extends MountOptions {
   /**
    * How requests reach this process. `device` (default): read(2) and write(2) on /dev/fuse. `ring`: FUSE over io_uring (Linux
    * 6.14 and newer, where root has turned it on); mounting fails with the reason where it is impossible. `auto`: whichever
-   * measures better of what is possible; `session.stats()` says which and why. Over a ring there are no clones, no
+   * measures better of what is possible, and the device while the guard is on; `session.stats()` says which and why. Over a ring there are no clones, no
    * `notify.resend` and no `deadlockGuard`, and a killed writer waits for its handler.
    */
   transport?: 'auto' | 'device' | 'ring'

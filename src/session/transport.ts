@@ -1,4 +1,5 @@
 // Which transport a mount gets, and why: settled before anything is mounted.
+import { isMainThread } from 'node:worker_threads'
 import { DeviceTransport } from '../device/device.js'
 import { whyNoRing } from '../device/ring-support.js'
 import { RingTransport } from '../device/ring.js'
@@ -9,8 +10,8 @@ import type { ResolvedOptions } from './options.js'
 
 // Medians of interleaved rounds, two CPUs, Linux 6.18: statfs(2) by 1, 4 and 16 clients, dd(1) of 1 MiB blocks served by handlers.
 const MEASURED =
-  'over io_uring 4 clients at a time got 1.1 and 16 got 1.2 times as many answers as over the device, for 0.7 of the CPU time; one ' +
-  'client got as many, and bulk data that handlers serve ran at 0.8 to 0.9'
+  'over io_uring 4 clients at a time got 1.1 and 16 got 1.2 times as many answers as over the device, for 0.9 and 0.7 of the CPU ' +
+  'time; one client got as many, and bulk data that handlers serve ran at 0.8 to 0.9'
 
 /** The options with `auto` made up. Throws an OptionError where `ring` is impossible, with the fix. */
 export function chooseTransport(options: ResolvedOptions, filesystem: Filesystem): ResolvedOptions {
@@ -24,6 +25,11 @@ export function chooseTransport(options: ResolvedOptions, filesystem: Filesystem
   if (reason !== undefined) return { ...options, transport: 'device', transportReason: reason }
   if (filesystem.shareable === true) {
     const transportReason = 'the filesystem is shareable, and only the device is served by several threads'
+    return { ...options, transport: 'device', transportReason }
+  }
+  if (isMainThread && options.deadlockGuard) {
+    const transportReason =
+      'the deadlock guard sees requests on the device only: serve the mount from a worker, or set deadlockGuard: false'
     return { ...options, transport: 'device', transportReason }
   }
   return { ...options, transport: 'ring', transportReason: MEASURED }

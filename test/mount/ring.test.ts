@@ -236,6 +236,16 @@ describe('io_uring', { skip: noRing, timeout: 100_000 }, () => {
     }
   })
 
+  it('is what `auto` takes only where the deadlock guard has nothing to watch', async (t) => {
+    await turnRingOn(t)
+    const guarded = await mounted(t, oneFile, { transport: 'auto' })
+    assert.equal(guarded.session.stats().transport, 'device')
+    assert.match(guarded.session.stats().transportReason, /deadlock guard/)
+    const free = await mounted(t, oneFile, { transport: 'auto', deadlockGuard: false })
+    assert.equal(free.session.stats().transport, 'ring')
+    assert.equal(await sh(`cat ${free.mnt}/file`), 'hello\n')
+  })
+
   it('refuses what it excludes', async (t) => {
     await turnRingOn(t)
     const mnt = temporary(t)
