@@ -131,7 +131,7 @@ function statsOf(tree: Tree, node: PathNode, caller: Caller): Awaitable<StatsLik
   const { gone, hiddenPath, opens, remembered } = node
   if (opens !== undefined && (gone || !tree.fs.stableHandles)) {
     for (const { handle, writable } of opens)
-      if (handle?.stat !== undefined && (writable || gone)) return handle.stat(caller)
+      if (handle?.stat !== undefined && (writable || gone)) return handle.stat()
   }
   if (gone && hiddenPath === undefined) return undefined
   if (remembered?.symlink !== undefined)

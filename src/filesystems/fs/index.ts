@@ -2,6 +2,7 @@
 export { fsFilesystem } from './filesystem.js'
 export type { FsFilesystem } from './filesystem.js'
 export { mountFs } from './mount-fs.js'
+export type { AnyFilesystem } from './mount-fs.js'
 export { recognise } from './recognise.js'
 export type { Recognised } from './recognise.js'
 export type { ShapeOptions } from './shapes/shape.js'

@@ -4,7 +4,11 @@ import type { Session, SessionOptions } from '../../index.js'
 import { filesystemOver } from './filesystem.js'
 import { splitOptions } from './options.js'
 import type { FsOptions } from './options.js'
+import type { PathFilesystem } from './path-filesystem.js'
 import { recognise } from './recognise.js'
+
+/** An object of any kind that {@link recognise} knows. */
+export type AnyFilesystem = object
 
 /**
  * Mounts an object that is a filesystem of some kind: anything with methods of `node:fs` or `node:fs/promises` or a part of
@@ -12,7 +16,11 @@ import { recognise } from './recognise.js'
  *
  * Throws an `OptionError` where the object is of no known kind or an option can't work, and what `mount` throws.
  */
-export async function mountFs(fsLike: object, mountPoint: string, options: FsOptions = {}): Promise<Session> {
+export async function mountFs(
+  fsLike: (PathFilesystem & object) | AnyFilesystem,
+  mountPoint: string,
+  options: FsOptions = {},
+): Promise<Session> {
   const { path, shape: shapeOptions, session } = splitOptions(options)
   const { fs, shape } = recognise(fsLike, shapeOptions)
   await fs.init?.()

@@ -127,7 +127,7 @@ export interface HandleLike {
     position: number,
   ): Awaitable<number | { bytesWritten: number }>
   /** Attributes of the open file, which may have no name any more. Default: `lstat` of its path. */
-  stat?(caller?: Caller): Awaitable<StatsLike>
+  stat?(): Awaitable<StatsLike>
   /** Sets the size. Default: `truncate` of the path. */
   truncate?(size: number): Awaitable<unknown>
   chmod?(mode: number): Awaitable<unknown>

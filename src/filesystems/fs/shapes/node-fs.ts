@@ -149,13 +149,39 @@ function handleOf(file: FileHandle): HandleLike {
   }
 }
 
-function filesystem(thing: Thing, path: string, suffix: 'Sync' | ''): PathFilesystem {
+/**
+ * Work on data goes to the library's own threads. Those of libuv may all be waiting for this very mount, in a program that
+ * uses it through node:fs/promises, and would never come to answer it.
+ */
+function onOwnThreads(file: HandleLike): HandleLike {
+  const fd = file.descriptor!
+  return Object.assign(file, {
+    write: async (buffer, offset, length, position) =>
+      checked('write', await syscalls.pwriteAllAsync(fd, buffer.subarray(offset, offset + length), position)),
+    truncate: async (size) => checked('ftruncate', await syscalls.ftruncateAsync(fd, size)),
+    sync: async () => checked('fsync', await syscalls.fsyncAsync(fd)),
+    datasync: async () => checked('fdatasync', await syscalls.fdatasyncAsync(fd)),
+    close: async () => checked('close', await syscalls.closeAsync(fd)),
+  } satisfies HandleLike)
+}
+
+function checked(syscall: string, result: number): number {
+  if (result >= 0) return result
+  throw Object.assign(new Error(`${syscall} failed`), { errno: result, syscall })
+}
+
+function filesystem(
+  thing: Thing,
+  path: string,
+  suffix: 'Sync' | '',
+  adjust: (file: HandleLike) => HandleLike = (file) => file,
+): PathFilesystem {
   const root = new Root(path)
   const find = rootedFind(thing, root, suffix)
   const byNumber = handlesByNumber((name) => withBigints(bound(thing, `${name}${suffix}`), name), true)
   const open = find('open')!
   const opened = (file: unknown): HandleLike =>
-    typeof file === 'number' ? byNumber(file) : handleOf(file as FileHandle)
+    adjust(typeof file === 'number' ? byNumber(file) : handleOf(file as FileHandle))
   const options = suffix === '' ? { bigint: true } : { bigint: true, throwIfNoEntry: false }
   const traits = { stableHandles: true, cheapStat: suffix === 'Sync' }
   const openAt = (at: string, flags: number, mode: number): Awaitable<HandleLike> => {
@@ -195,5 +221,9 @@ export const nodeFsPromises: Shape = {
   name: 'node:fs/promises',
   needs: 'node:fs/promises itself, with option `root`',
   fits: (thing) => thing['lstat'] === nodeFs.promises.lstat,
-  adapt: (thing, { root }) => filesystem(thing, rootOf(root), ''),
+  // Paths are looked up at once: a promise of libuv could wait for ever, see onOwnThreads.
+  adapt: (thing, { root, calls }) =>
+    calls === 'async'
+      ? filesystem(thing, rootOf(root), '')
+      : filesystem(nodeFs, rootOf(root), 'Sync', onOwnThreads),
 }

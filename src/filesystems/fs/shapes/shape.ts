@@ -12,7 +12,9 @@ export interface ShapeOptions {
   root?: string
   /**
    * Which methods are called where an object has several kinds: `sync` (default) for objects in memory, which answer fastest so;
-   * `async` for those whose sync methods are missing, or wait for a disk or network.
+   * `async` for those whose sync methods are missing, or wait for a disk or network. `node:fs` and `node:fs/promises` look up
+   * paths with sync calls unless this says `async`: then a program must not use its own mount, whose answers would wait for
+   * the same threads of libuv as its calls.
    */
   calls?: 'sync' | 'async'
 }
