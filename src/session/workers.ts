@@ -43,13 +43,16 @@ async function addWorker(
     argv: [clone.mountPoint],
   })
   const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error))
+  const gone = once(worker, 'exit').then(([code]) =>
+    Promise.reject(new Error(`the worker thread ended with exit code ${String(code)} before it served`)),
+  )
   worker.postMessage(orders)
   try {
-    await Promise.race([once(worker, 'message'), failed])
-  } catch (error) {
-    // The thread never got to take the descriptor over.
+    await Promise.race([once(worker, 'message'), failed, gone])
+  } finally {
+    // The thread has taken a copy of its own, or never will.
     syscalls.close(clone.fd)
-    throw error
+    gone.catch(() => undefined)
   }
   failed.catch((error: unknown) =>
     session.report(

@@ -127,6 +127,11 @@ describe('device clones', { skip, timeout: 120_000 }, () => {
     const { session, mnt } = await mounted(t, filesystem, off)
     await assert.rejects(addWorkers(session, 'data:text/javascript,export default {}', 1), /shareable/)
     await assert.rejects(addWorkers(session, 'file:///nonexistent.js', 1), /nonexistent/)
+    await assert.rejects(addWorkers(session, 'data:text/javascript,process.exit(4)', 1), /exit code 4/)
+    const failing = 'export default { shareable: true, init() { throw new Error("no luck") } }'
+    await assert.rejects(addWorkers(session, `data:text/javascript,${failing}`, 1), /no luck/)
+    // The thread's own copy goes with the thread.
+    for (let i = 0; i < 300 && devices() > before + 1; i++) await delay(10)
     assert.equal(devices(), before + 1)
     assert.match(await sh(`head -c 16 ${mnt}/f`), /\d/)
   })
