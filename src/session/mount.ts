@@ -12,6 +12,7 @@ import { moduleOptionNames, resolveOptions } from './options.js'
 import type { ModuleOptions, SessionOptions } from './options.js'
 import { Session } from './session.js'
 import { chooseTransport, makeTransport } from './transport.js'
+import { unwatch, watch } from './shutdown.js'
 import { mountInWorker } from './worker-session.js'
 import type { WorkerSession } from './worker-session.js'
 
@@ -104,10 +105,11 @@ async function mountHere(
   return abortable(resolved.signal, async () => {
     const { mounted, finish } = await beginMount(mountPoint, resolved)
     const transport = makeTransport(mounted.fd, resolved)
-    // From here on the end of this thread takes the mount with it, even one that gets its place just then.
-    transport.detachAtExit(mounted.mountPoint, mounted.minor)
-    if (!resolved.syncInit) await placed(finish, transport)
     const session = new Session(transport, filesystem, resolved, mounted)
+    // From here on the end of this thread or process takes the mount with it, even one that gets its place just then.
+    transport.detachAtExit(mounted.mountPoint, mounted.minor)
+    watch(session, false)
+    if (!resolved.syncInit) await placed(finish, session, transport)
     const [started, finished] = await Promise.allSettled([
       session.start(),
       resolved.syncInit ? finish() : undefined,
@@ -119,10 +121,11 @@ async function mountHere(
   })
 }
 
-async function placed(finish: () => Promise<void>, transport: Transport): Promise<void> {
+async function placed(finish: () => Promise<void>, session: Session, transport: Transport): Promise<void> {
   try {
     await finish()
   } catch (error) {
+    unwatch(session)
     transport.close()
     throw error
   }

@@ -328,15 +328,19 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   }
 
   async #finish(ended: Closed): Promise<void> {
-    try {
-      await this.#dispatcher.finish()
-      // The connection may end some time before its mount has come away.
-      await this.#leaving.catch(() => undefined)
-      if (ended.reason !== 'unmount') await this.#clearStale(ended)
-    } catch (error) {
-      this.report(warning('ERR_DEVFUSE_UNMOUNT', `clearing up after ${this.mountPoint} failed`, error))
+    const ends = await Promise.allSettled([this.#dispatcher.finish(), this.#leave(ended)])
+    for (const end of ends) {
+      if (end.status === 'fulfilled') continue
+      this.report(warning('ERR_DEVFUSE_UNMOUNT', `clearing up after ${this.mountPoint} failed`, end.reason))
     }
     this.#resolveClosed(ended)
+  }
+
+  /** The mount of a connection that has ended goes, whatever its handlers still do. */
+  async #leave(ended: Closed): Promise<void> {
+    // The connection may end some time before its mount has come away.
+    await this.#leaving.catch(() => undefined)
+    if (ended.reason !== 'unmount') await this.#clearStale(ended)
   }
 
   /** A dead connection leaves its mount behind, where every call fails with ENOTCONN. */

@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { EPERM, mount } from 'devfuse'
+import { ENOENT, EPERM, mount } from 'devfuse'
 import type { Attr, Filesystem } from 'devfuse'
 import { makeSyscalls } from 'devfuse/syscalls'
 import { readMountInfo } from '#dist/device/mountinfo.js'
-import { cleanup, mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
+import { abortMount, cleanup, mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
 
 const shared = { blocks: 0, nlink: 1, uid: 0, gid: 0, atime: 0, mtime: 0, ctime: 0 }
 const directory = (ino: number): Attr => ({ ...shared, ino, size: 0, mode: 0o040755 })
@@ -23,6 +23,13 @@ const tree: Filesystem = {
 }
 
 const isMounted = (mnt: string): boolean => readMountInfo().some(({ mountPoint }) => mountPoint === mnt)
+
+/** A handler that waits until `answer` is called. */
+function hanging(): { handler: () => Promise<-2>; answer: () => void } {
+  let answer!: () => void
+  const answered = new Promise<-2>((resolve) => (answer = () => resolve(ENOENT)))
+  return { handler: () => answered, answer }
+}
 
 describe('a mount', { skip, timeout: 60_000 }, () => {
   it('may lie below another one of the same process', async (t) => {
@@ -80,18 +87,33 @@ describe('a mount', { skip, timeout: 60_000 }, () => {
   })
 
   it('that is gone leaves the next one alone, which has its number, its descriptor and its place', async (t) => {
-    const never = new Promise<never>(() => undefined)
-    const { session, mnt } = await mounted(t, { ...tree, lookup: () => never })
+    const { handler, answer } = hanging()
+    const { session, mnt } = await mounted(t, { ...tree, lookup: handler })
     // The caller is let go, and the handler keeps the end of the session waiting.
     await run('timeout', ['-s', 'KILL', '0.3', 'stat', `${mnt}/sub`])
     await sh(`umount ${mnt}`)
     while (session.fd >= 0) await delay(10)
     const next = await mount(mnt, tree)
     cleanup(t, () => takeDown(next))
+    answer()
     assert.deepEqual(await session.closed, { reason: 'outside', errno: -19 })
     assert.equal(isMounted(mnt), true)
     assert.equal(await sh(`ls ${mnt}`), '')
     await next.unmount()
+  })
+
+  it('that was aborted goes at once, whatever its handlers do', async (t) => {
+    const { handler, answer } = hanging()
+    const { session, mnt } = await mounted(t, { ...tree, lookup: handler })
+    const caller = run('stat', [`${mnt}/sub`])
+    while (session.stats().inFlight === 0) await delay(10)
+    abortMount(mnt)
+    assert.equal((await caller).code, 1)
+    for (let i = 0; i < 300 && isMounted(mnt); i++) await delay(10)
+    assert.equal(isMounted(mnt), false)
+    assert.equal(await Promise.race([session.closed, delay(10)]), undefined)
+    answer()
+    assert.equal((await session.closed).reason, 'aborted')
   })
 
   it('goes while every thread of the pool is busy', async (t) => {
