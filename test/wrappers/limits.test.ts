@@ -87,6 +87,11 @@ describe('faults', { skip }, () => {
   it('must make sense', () => {
     assert.throws(() => faults({}, [{ errno: 'ENONSENSE' }]), /ENONSENSE/)
     assert.throws(() => faults({}, [{ probability: 2 }]), /from 0 to 1/)
+    assert.throws(() => faults({}, [{ operation: 'read' }]), /no effect/)
+    assert.throws(() => faults({}, [{ errno: 'EIO', latency: -1 }]), /`latency`/)
+    assert.throws(() => faults({}, [{ errno: 'EIO', operaton: 'read' } as FaultRule]), /no `operaton`/)
+    assert.throws(() => faults({}, [{ errno: 'EIO', operation: 'raed' as 'read' }]), /`raed`/)
+    assert.throws(() => faults(undefined as never, []), /needs a filesystem/)
   })
 })
 
@@ -155,6 +160,7 @@ describe('limit', { skip }, () => {
 
   it('must be above 0', () => {
     assert.throws(() => limit({}, { size: 0 }), /`size`/)
+    assert.throws(() => limit({}, { bytes: 5 } as object), /no `bytes`/)
     assert.throws(() => limit({}, { bytesPerSecond: -1 }), /`bytesPerSecond`/)
   })
 })

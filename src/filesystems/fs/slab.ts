@@ -1,17 +1,18 @@
-// Memory for small reads: cut from larger pieces, as allocating each on its own costs more than the read.
+// Memory for reads: for small ones cut from larger pieces, as allocating each on its own costs more than the read. All of it
+// is zeros, so that a handle which fills less than it says shows nothing of this process.
 
 const PIECE = 256 * 1024
 const LARGEST = 32 * 1024
 
 export class Slab {
-  #piece = Buffer.allocUnsafeSlow(PIECE)
+  #piece = Buffer.alloc(PIECE)
   #at = 0
 
-  /** `size` bytes that nobody else has; their content is undefined. */
+  /** `size` bytes that nobody else has, all zeros. */
   take(size: number): Buffer {
-    if (size > LARGEST) return Buffer.allocUnsafeSlow(size)
+    if (size > LARGEST) return Buffer.alloc(size)
     if (this.#at + size > PIECE) {
-      this.#piece = Buffer.allocUnsafeSlow(PIECE)
+      this.#piece = Buffer.alloc(PIECE)
       this.#at = 0
     }
     const part = this.#piece.subarray(this.#at, this.#at + size)

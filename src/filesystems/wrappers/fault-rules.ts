@@ -1,6 +1,7 @@
 // The rules of faults(): what one may say, which calls it concerns, and the dice.
 import { OptionError, errnoOf } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
+import { checkNames, handlerInfo } from './proxy.js'
 
 /** When to fail, and how. Everything that a rule does not say applies to all; latency goes before the other effects. */
 export interface FaultRule {
@@ -33,6 +34,9 @@ export interface Armed {
   struck: number
 }
 
+const CONDITIONS = ['operation', 'path', 'probability', 'after', 'times'] as const
+const EFFECTS = ['errno', 'latency', 'short', 'hang'] as const
+
 const SILENT: ReadonlySet<HandlerName> = new Set(['forget', 'release', 'releasedir'])
 
 /** Whether a rule is about this call. */
@@ -49,7 +53,10 @@ export function concerns(
 
 /** Checks a rule; throws an OptionError for one that cannot work. */
 export function arm(rule: FaultRule): Armed {
-  const { operation, errno, probability = 1, short = 0 } = rule
+  const { operation, errno, probability = 1, short = 0, latency = 0 } = rule
+  checkNames('a fault', rule, [...CONDITIONS, ...EFFECTS])
+  if (![latency].flat().every((milliseconds) => typeof milliseconds === 'number' && milliseconds >= 0))
+    throw new OptionError('`latency` of a fault must be milliseconds, or two such numbers')
   const number =
     typeof errno === 'string' ? errnoOf(errno) : errno === undefined ? undefined : -Math.abs(errno)
   if (errno !== undefined && (number === undefined || number === 0))
@@ -57,6 +64,11 @@ export function arm(rule: FaultRule): Armed {
   if (!(probability >= 0 && probability <= 1) || !(short >= 0 && short <= 1))
     throw new OptionError('`probability` and `short` of a fault must be from 0 to 1')
   const operations = operation === undefined ? undefined : new Set<HandlerName>([operation].flat())
+  const strange = [...(operations ?? [])].find((name) => !handlerInfo.has(name))
+  if (strange !== undefined)
+    throw new OptionError(`a fault is for the operation \`${strange}\`, which no filesystem has`)
+  if (EFFECTS.every((effect) => rule[effect] === undefined))
+    throw new OptionError(`a fault without ${EFFECTS.join(', ')} has no effect`)
   return { rule, errno: number, operations, seen: 0, struck: 0 }
 }
 

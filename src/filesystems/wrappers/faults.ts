@@ -4,7 +4,7 @@ import type { HandlerName } from '../../protocol/index.js'
 import { arm, concerns, mulberry32 } from './fault-rules.js'
 import type { Armed, FaultRule } from './fault-rules.js'
 import { Paths } from './paths.js'
-import { changed, served, settle, wrap } from './proxy.js'
+import { changed, checkNames, served, settle, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem, Next } from './proxy.js'
 
 /**
@@ -21,8 +21,10 @@ import type { AnyCall, AnyFilesystem, Next } from './proxy.js'
 export function faults<Fs extends AnyFilesystem>(
   inner: Fs,
   rules: readonly FaultRule[],
-  { seed = 1 }: { seed?: number } = {},
+  options: { seed?: number } = {},
 ): Fs {
+  checkNames('faults()', options, ['seed'])
+  const { seed = 1 } = options
   const armed = rules.map(arm)
   const random = mulberry32(seed)
   const paths = new Paths()

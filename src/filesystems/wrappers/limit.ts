@@ -2,7 +2,7 @@
 import { EINTR, EIO, ENOSPC, OptionError } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
 import { Bucket } from './bucket.js'
-import { isPromise, served, wrap } from './proxy.js'
+import { checkNames, isPromise, served, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem, Next } from './proxy.js'
 import { Space } from './space.js'
 
@@ -28,9 +28,10 @@ export interface LimitOptions {
  * await mount('/mnt', limit(filesystem, { bytesPerSecond: 1e6, size: 100 * 2 ** 20 }))
  * ```
  *
- * Throws an OptionError for a limit that is not above 0.
+ * Throws an OptionError for a limit that is not above 0, or not known.
  */
 export function limit<Fs extends AnyFilesystem>(inner: Fs, options: LimitOptions): Fs {
+  checkNames('limit()', options, ['bytesPerSecond', 'operationsPerSecond', 'size', 'used'])
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined && !(value > 0 || (name === 'used' && value === 0)))
       throw new OptionError(`option \`${name}\` of limit() must be a number above 0, not ${String(value)}`)
