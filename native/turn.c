@@ -1,6 +1,8 @@
 // The turn: fill, serve, look on for a while, fill again. Where the loop spends its time while requests flow.
 #include "turn.h"
 
+#include <sched.h>
+
 // How long a turn may go on without looking at the rest of the loop.
 #define TURN_NS 1000000u
 #define SPINS_PER_LOOK 8
@@ -38,6 +40,8 @@ static uint32_t look_on(struct turn *turn, int *end) {
   for (uint32_t i = 1; count == 0 && *end == SOURCE_ALIVE && now - start < window; i++) {
     for (int pause = 0; pause < 8; pause++)
       RELAX();
+    // Whoever waits for this CPU may be the very client that is about to ask.
+    sched_yield();
     count = turn->fill(turn, 1, end);
     now = clock_ns();
     if (count == 0 && i % SPINS_PER_LOOK == 0 && (loop_due(turn->loop, now) || loop_ready(turn->loop))) {
