@@ -224,3 +224,28 @@ describe('unstorage', () => {
     await view.close()
   })
 })
+
+describe('the option root', () => {
+  it('has to be a directory that is there', async () => {
+    const store = new WholeFiles()
+    store.nodes.set('/file', Buffer.from('x'))
+    for (const [object, root, wanted] of [
+      [nodeFs, '/nowhere', /ENOENT/],
+      [fsPromises, '/etc/passwd', /ENOTDIR/],
+      [store, '/nowhere', /no such directory/],
+      [store, '/file', /no such directory/],
+    ] as const)
+      await assert.rejects(mountFs(object, '/nowhere', { root }), (error: Error) => {
+        assert.match(error.message, /option `root`/)
+        assert.match(error.message, wanted)
+        return true
+      })
+    // A prefix of keys comes with the first of them: what fails is the mount point.
+    await assert.rejects(mountFs(createStorage(), '/nowhere', { root: '/new' }), code('ENOENT'))
+  })
+
+  it('and what is no object are refused with the fix', () => {
+    assert.throws(() => recognise(WholeFiles), /make one with `new`/)
+    assert.throws(() => recognise(Promise.resolve(new WholeFiles())), /`await` it first/)
+  })
+})

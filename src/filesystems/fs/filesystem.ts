@@ -45,8 +45,8 @@ const CHANGES: readonly (keyof PathFilesystem)[] = [
   'removexattr',
 ]
 
-/** Who asks where nobody does: at the end of a mount. */
-const NOBODY: Caller = { uid: 0, gid: 0, pid: 0, signal: new AbortController().signal }
+/** Who asks where nobody does: before a mount, and at its end. */
+export const NOBODY: Caller = { uid: 0, gid: 0, pid: 0, signal: new AbortController().signal }
 
 /**
  * Makes an inode-level filesystem of a filesystem by path: for `mount`, for wrappers, for tests without a mount. `mountFs`

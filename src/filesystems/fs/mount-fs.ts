@@ -1,11 +1,14 @@
 // mountFs: from an object to a mount.
-import { mount } from '../../index.js'
+import { OptionError, mount } from '../../index.js'
 import type { Session, SessionOptions } from '../../index.js'
-import { filesystemOver } from './filesystem.js'
+import { typeOf } from './attributes.js'
+import { NOBODY, filesystemOver } from './filesystem.js'
 import { splitOptions } from './options.js'
 import type { FsOptions } from './options.js'
 import type { PathFilesystem } from './path-filesystem.js'
+import { S_IFDIR } from './path-node.js'
 import { recognise } from './recognise.js'
+import { statMethod } from './stat-method.js'
 
 /** An object of any kind that {@link recognise} knows. */
 export type AnyFilesystem = object
@@ -25,6 +28,7 @@ export async function mountFs(
   const { fs, shape } = recognise(fsLike, shapeOptions)
   await fs.init?.()
   try {
+    if (shapeOptions.root !== undefined) await checkRoot(fs, shapeOptions.root)
     const filesystem = filesystemOver(fs, path, true)
     const { prefer = [], ...mountOptions } = filesystem.mountOptions
     return await mount(mountPoint, filesystem, {
@@ -36,9 +40,28 @@ export async function mountFs(
       prefer: [...prefer, ...(session.prefer ?? [])],
     })
   } catch (error) {
-    await fs.destroy?.()
+    try {
+      await fs.destroy?.()
+    } catch {
+      // Why there is no mount says more than why it could not be cleared up after it.
+    }
     throw error
   }
+}
+
+/** A root that is not there would look like an empty directory. */
+async function checkRoot(fs: PathFilesystem, root: string): Promise<void> {
+  const stats = await Promise.resolve()
+    .then(() => statMethod(fs)('/', NOBODY))
+    .catch((error: unknown) => {
+      throw new OptionError(`option \`root\` can't be ${root}: ${(error as Error).message}`, {
+        cause: error,
+      })
+    })
+  // Where directories are no more than what keys begin with, the first file makes it.
+  const canCome = fs.mkdir === undefined && fs.writeFile !== undefined
+  if (stats === undefined || stats === null ? !canCome : typeOf(stats) !== S_IFDIR)
+    throw new OptionError(`option \`root\` can't be ${root}: the object has no such directory`)
 }
 
 /**

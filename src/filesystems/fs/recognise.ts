@@ -1,5 +1,6 @@
 // Which kind of filesystem an object is, told by what it has: the first row of the table that fits.
 import { OptionError } from '../../index.js'
+import { isPromise } from './awaitable.js'
 import type { PathFilesystem } from './path-filesystem.js'
 import { callback } from './shapes/callback.js'
 import { justBash } from './shapes/just-bash.js'
@@ -53,10 +54,13 @@ export interface Recognised {
  * is of no known kind.
  */
 export function recognise(fsLike: object, options: ShapeOptions = {}): Recognised {
-  if (typeof fsLike !== 'object' || fsLike === null)
-    throw new OptionError(
-      `an object is needed that is a filesystem, not ${fsLike === null ? 'null' : `a ${typeof fsLike}`}`,
-    )
+  if (typeof fsLike !== 'object' || fsLike === null) {
+    const given = fsLike === null ? 'null' : `a ${typeof fsLike}`
+    const fix = typeof fsLike === 'function' ? '; where it is a class, make one with `new`' : ''
+    throw new OptionError(`an object is needed that is a filesystem, not ${given}${fix}`)
+  }
+  if (isPromise(fsLike))
+    throw new OptionError('an object is needed that is a filesystem, not a promise of one: `await` it first')
   const thing = fsLike as Thing
   const shape = shapes.find((one) => one.fits(thing, options))
   if (shape === undefined) throw new OptionError(whatIsMissing(thing))

@@ -2,7 +2,7 @@
 // put in the way: directories are walked by descriptor, and no name is followed.
 import * as nodeFs from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { OptionError } from '../../../index.js'
+import { OptionError, describeErrno } from '../../../index.js'
 import {
   O_CLOEXEC,
   O_DIRECTORY,
@@ -79,9 +79,10 @@ class Root {
     if (this.#fd >= 0) return this.#fd
     const fd = syscalls.openat(-100, this.#path, DIRECTORY)
     if (fd < 0)
-      throw Object.assign(new Error(`the directory ${this.#path} of option \`root\` can't be opened`), {
-        errno: fd,
-      })
+      throw Object.assign(
+        new Error(`opening the directory ${this.#path} of option \`root\` says ${describeErrno(fd)}`),
+        { errno: fd },
+      )
     return (this.#fd = fd)
   }
 }
