@@ -293,6 +293,20 @@ const cases: Record<string, Case> = {
       await fs.realpath(at('none')).catch(textOf(at)),
     ]
   },
+
+  'handles that are closed, and calls that are aborted': async (fs, at) => {
+    const file = await fs.open(at('closed'), 'w+')
+    await file.close()
+    const later = [file.stat(), file.sync(), file.truncate(1), file.chmod(0o600), file.utimes(1, 1)]
+    const signal = AbortSignal.abort()
+    return [
+      file.fd,
+      await Promise.all(later.map((call) => (call as Promise<unknown>).catch(codeOf))),
+      await file.read(Buffer.alloc(1), 0, 1, 0).catch(codeOf),
+      await fs.readFile(at('closed'), { signal }).catch(codeOf),
+      await fs.writeFile(at('closed'), 'x', { signal }).catch(codeOf),
+    ]
+  },
 }
 
 const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code

@@ -7,7 +7,7 @@ import { chmod, chown, status, truncate, utimes } from './attributes.js'
 import type { Caller } from './caller.js'
 import { writeAll, readAll } from './content.js'
 import { FsDir } from './dir.js'
-import { Failure, systemErrorOf } from './failure.js'
+import { Failure, systemErrorOf, throwIfAborted } from './failure.js'
 import { FsFileHandle, codingOf } from './file-handle.js'
 import { MAY_WRITE, checkExecutable } from './identity.js'
 import type { Kernel, Scope } from './kernel.js'
@@ -157,7 +157,7 @@ export function calls(caller: Caller, dev: number) {
     async readFile(target: Target, options?: Coding & { flag?: string }): Promise<string | Buffer> {
       if (target instanceof FsFileHandle) return target.readFile(options)
       const { encoding, signal, flag } = codingOf(options) as { flag?: string } & ReturnType<typeof codingOf>
-      signal?.throwIfAborted()
+      throwIfAborted(signal)
       const content = await withFile(
         target,
         flagsOf(flag),
@@ -173,7 +173,7 @@ export function calls(caller: Caller, dev: number) {
       if (target instanceof FsFileHandle) return target.writeFile(data, options as Coding)
       const given = codingOf(options as Coding) as ReturnType<typeof codingOf> & Record<string, unknown>
       const { encoding, signal, mode, flag, flush } = given
-      signal?.throwIfAborted()
+      throwIfAborted(signal)
       const flags = flag === undefined ? O_WRONLY | O_CREAT | O_TRUNC : flagsOf(flag as string)
       const work = async (file: OpenFile): Promise<void> => {
         await writeAll(file, data, encoding ?? 'utf8', signal)

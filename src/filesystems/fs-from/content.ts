@@ -1,7 +1,7 @@
 // Whole contents: reads a file to its end, and writes whatever node:fs takes as data.
 import type { OpenFile } from './open-file.js'
 import { EIO } from '../../index.js'
-import { Failure, invalidArgument } from './failure.js'
+import { Failure, invalidArgument, throwIfAborted } from './failure.js'
 
 // Behind the size that is known there is rarely anything.
 const LEAST = 4096
@@ -56,6 +56,6 @@ export function bytesOfView(view: NodeJS.ArrayBufferView): Uint8Array {
 }
 
 function checked(signal: AbortSignal | undefined): AbortSignal | undefined {
-  signal?.throwIfAborted()
+  throwIfAborted(signal)
   return signal
 }

@@ -1,6 +1,6 @@
 // Errors of the view: inside, a failure is an errno and sometimes a reason; outside, the error that node:fs would throw.
 import { getSystemErrorMap } from 'node:util'
-import { EIO, errnoName } from '../../index.js'
+import { AbortError, EIO, errnoName } from '../../index.js'
 
 /** A call failed with `errno` (negative). `reason` explains what only this library can know. */
 export class Failure extends Error {
@@ -45,6 +45,11 @@ export function systemErrorOf(
   if (path !== undefined) error.path = path
   if (dest !== undefined) Object.assign(error, { dest })
   return error
+}
+
+/** Throws the AbortError of node:fs where a signal was aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new AbortError('The operation was aborted', { cause: signal.reason })
 }
 
 /** The TypeError of node:fs for an argument that can never work. */

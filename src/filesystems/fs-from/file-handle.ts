@@ -5,11 +5,12 @@ import type { BigIntStats, ReadStream, Stats, TimeLike, WriteStream } from 'node
 import { createInterface } from 'node:readline'
 import { callbackify } from 'node:util'
 import { ReadableStream } from 'node:stream/web'
+import { EBADF } from '../../index.js'
 import { SEEK_DATA, SEEK_HOLE } from '../../syscalls/index.js'
 import { chmod, chown, status, utimes } from './attributes.js'
 import type { Action, Caller } from './caller.js'
 import { bytesOfView, readAll, writeAll } from './content.js'
-import { invalidArgument } from './failure.js'
+import { Failure, invalidArgument } from './failure.js'
 import type { OpenFile } from './open-file.js'
 import { modeOf } from './options.js'
 import { statsOf } from './stats.js'
@@ -31,8 +32,7 @@ const DEFAULT_READ = 16384
 
 /** An open file; closing it sends FLUSH and RELEASE. */
 export class FsFileHandle extends EventEmitter {
-  /** There is no descriptor behind it: a number that calls of node:fs refuse with EBADF. */
-  readonly fd = nextFd--
+  readonly #fd = nextFd--
   readonly #caller: Caller
   readonly #file: OpenFile
   readonly #dev: number
@@ -45,6 +45,11 @@ export class FsFileHandle extends EventEmitter {
     this.#file = file
     this.#dev = dev
     caller.open.set(file, path)
+  }
+
+  /** There is no descriptor behind it: a number that calls of node:fs refuse with EBADF, -1 once it is closed. */
+  get fd(): number {
+    return this.#closing === undefined ? this.#fd : -1
   }
 
   async read(
@@ -223,7 +228,11 @@ export class FsFileHandle extends EventEmitter {
   }
 
   #run<T>(syscall: string, action: Action<T>): Promise<T> {
-    return this.#caller.run(syscall, action)
+    const closed = this.#closing !== undefined
+    return this.#caller.run(syscall, (kernel, scope) => {
+      if (closed) throw new Failure(EBADF)
+      return action(kernel, scope)
+    })
   }
 }
 

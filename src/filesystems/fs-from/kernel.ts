@@ -10,7 +10,7 @@ import type {
   RequestFields,
 } from '../../index.js'
 import type { Identity } from './identity.js'
-import { BadReply, Failure } from './failure.js'
+import { BadReply, Failure, throwIfAborted } from './failure.js'
 import { Nodes, checkAttr } from './nodes.js'
 import type { Node } from './nodes.js'
 
@@ -82,7 +82,7 @@ export class Kernel {
     const reply = await this.connection.send(operation, { nodeid, uid, gid, pid, ...fields }, { signal })
     if (reply.cause !== undefined)
       throw new BadReply(`${operation}: the reply cannot be decoded`, reply.cause)
-    if (reply.error === EINTR && signal?.aborted) throw signal.reason
+    if (reply.error === EINTR) throwIfAborted(signal)
     if (reply.error !== 0) throw new Failure(reply.error)
     return reply
   }
