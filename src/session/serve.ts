@@ -1,5 +1,6 @@
 // serve(): a session over a transport of the author's own, instead of /dev/fuse.
 import { abortable } from './abort.js'
+import { OptionError } from './errors.js'
 import type { Transport } from '../device/transport.js'
 import type { Filesystem } from './filesystem.js'
 import { refuseMountOptions, resolveOptions } from './options.js'
@@ -22,6 +23,8 @@ export async function serve<Options extends SessionOptions>(
 ): Promise<Session> {
   refuseMountOptions(options ?? {})
   const resolved = resolveOptions(options ?? {})
+  if (resolved.control)
+    throw new OptionError('option `control` needs a mount: its socket is named after the number of one')
   return abortable(resolved.signal, () =>
     new Session(transport, filesystem as Filesystem, resolved, undefined).start(),
   )

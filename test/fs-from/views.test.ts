@@ -248,5 +248,6 @@ describe('connect and serve', () => {
     assert.deepEqual([replies, session.stats().transport], [[0], 'own'])
     await session.unmount()
     await assert.rejects(serve({}, transport, { fsName: 'x' }), /`fsName` belongs to the mount/)
+    await assert.rejects(serve({}, transport, { control: true }), /option `control` needs a mount/)
   })
 })
