@@ -88,6 +88,12 @@ describe('content that is kept in memory', () => {
     assert.equal(fs.content.length, 96 << 20)
   })
 
+  it('is cut to any part of it', async () => {
+    const fs = new Slow('x'.repeat(1 << 20))
+    await view(fs, (made) => made.truncate('/a', 10))
+    assert.equal(fs.content, 'x'.repeat(10))
+  })
+
   it('is not grown beyond what memory can hold', async () => {
     await view(new Slow(''), (made) => assert.rejects(made.truncate('/a', 2 ** 40), code('EFBIG')))
   })

@@ -223,7 +223,7 @@ export class Content {
     const grows = capacity > this.#bytes.byteLength
     const room = grows ? Math.max(capacity, Math.min(LARGEST, Math.ceil(this.size * 1.5))) : capacity
     const grown = allocate(Math.min(LARGEST, Math.ceil(room / STEP) * STEP))
-    grown.set(this.#bytes.subarray(0, this.size))
+    grown.set(this.#bytes.subarray(0, Math.min(this.size, grown.byteLength)))
     this.#bytes = grown
     this.#owned = true
   }
