@@ -64,7 +64,7 @@ export async function unmountDevice(mounted: Mounted, how: 'clean' | 'lazy' | 'a
   const path = placeOf(mounted)
   if (mounted.how === 'fd' || path === undefined) return { errno: 0, said: '' }
   if (path === COVERED) return { errno: EBUSY, said: 'another mount covers it; unmount that one first' }
-  if (how === 'abort') abortConnection(mounted)
+  if (how === 'abort' && isAlive(mounted)) abortConnection(mounted)
   const lazy = how !== 'clean'
   if (mounted.how !== 'fusermount3') {
     const errno = await loadNative().syscallAsyncUtf8(special.umount, path, flagsOf(how), 0)
@@ -108,8 +108,8 @@ function mayAsk(path: string): boolean {
 export function detachNow(mounted: Mounted): number {
   if (mounted.how === 'fd') return 0
   const path = placeOf(mounted)
-  // A mount that is gone has left its number to others, but one that was detached while busy lives on.
-  if (path !== undefined || isAlive(mounted)) abortConnection(mounted)
+  // A connection that has ended has left its number to others, but one whose mount was detached while busy lives on.
+  if (isAlive(mounted)) abortConnection(mounted)
   if (path === undefined || path === COVERED) return 0
   return loadNative().syscallUtf8(special.umount, path, flagsOf('abort'), 1000)
 }
