@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, it } from 'node:test'
 import { runInNewContext } from 'node:vm'
-import { fsFilesystem, fsFrom } from 'devfuse/fs'
+import { FUSE_WRITE_CACHE } from 'devfuse'
+import { fsFilesystem, fsFrom, recognise } from 'devfuse/fs'
+import { memfs } from 'memfs'
 import type { FsView, HandleLike, PathFilesystem, StatsLike } from 'devfuse/fs'
 import { PathHandles, WholeFiles } from './objects.js'
 
@@ -186,6 +188,26 @@ describe('handles', () => {
     })
     assert.equal(open, 0)
   })
+})
+
+it('pages that mmap changed go where they belong, through a file that appends, too', async () => {
+  const { fs, vol } = memfs({ '/a': '0123456789' })
+  const filesystem = fsFilesystem(recognise(fs).fs)
+  const ask = (name: keyof typeof filesystem, fields: object): unknown =>
+    (filesystem[name] as (request: object) => unknown)({ uid: 0, gid: 0, pid: 0, ...fields })
+  const { nodeid } = ask('lookup', { nodeid: 1, name: 'a' }) as { nodeid: number }
+  const flags = 0o2002
+  const { fh } = ask('open', { nodeid, flags }) as { fh: number }
+  const write = (text: string, fields: object): unknown =>
+    ask('write', { nodeid, fh, data: Buffer.from(text), flags, writeFlags: 0, ...fields })
+  assert.equal(await write('END', { offset: 10 }), 3)
+  assert.equal(await write('PAGE', { offset: 2, flags: 0, writeFlags: FUSE_WRITE_CACHE }), 4)
+  // After fcntl(2) took O_APPEND away.
+  assert.equal(await write('x', { offset: 0, flags: 2 }), 1)
+  await ask('release', { nodeid, fh })
+  assert.equal(vol.readFileSync('/a', 'utf8'), 'x1PAGE6789END')
+  ask('forget', { nodeid, nlookup: 1 })
+  assert.deepEqual(filesystem.known, { nodes: 1, files: 0 })
 })
 
 describe('attributes', () => {

@@ -8,6 +8,7 @@ import {
   FOPEN_DIRECT_IO,
   FOPEN_KEEP_CACHE,
   FOPEN_NOFLUSH,
+  FUSE_WRITE_CACHE,
 } from '../../index.js'
 import type { CreateReply, Errno, FdData, Filesystem, OpenReply } from '../../index.js'
 import { HandleTable } from '../../inodes/index.js'
@@ -74,9 +75,11 @@ export class Files {
       write: (request) => {
         const file = this.table.get(request.fh)
         if (file === undefined) return EBADF
-        return this.#write(file, request.data, request.offset, request.flags, request) as
-          | number
-          | Promise<number>
+        // Kernel: pages that were changed through mmap have a place, whichever file they are written through; and
+        // fcntl(2) may have taken O_APPEND away.
+        const appends = (request.flags & O_APPEND) !== 0 && (request.writeFlags & FUSE_WRITE_CACHE) === 0
+        const to = file.appends && !appends ? file.atPositions : file
+        return this.#write(to, request.data, request.offset, appends, request) as number | Promise<number>
       },
       flush: (request) => {
         const file = this.table.get(request.fh)
@@ -249,7 +252,13 @@ export class Files {
     return count
   }
 
-  #write(file: OpenFile, data: Uint8Array, offset: number, flags: number, caller: Caller): Awaitable<number> {
+  #write(
+    file: OpenFile,
+    data: Uint8Array,
+    offset: number,
+    appends: boolean,
+    caller: Caller,
+  ): Awaitable<number> {
     const { node, handle } = file
     if (handle !== undefined) {
       if (handle.write === undefined) throw unsupported('writing through a handle')
@@ -263,10 +272,10 @@ export class Files {
       return isPromise(all) ? file.track(all) : all
     }
     if (node.content !== undefined) {
-      const written = node.content.write(data, (flags & O_APPEND) === 0 ? offset : -1)
+      const written = node.content.write(data, appends ? -1 : offset)
       return then(written, () => data.byteLength)
     }
-    return then(file.reopened(this.#tree.fs, caller), () => this.#write(file, data, offset, flags, caller))
+    return then(file.reopened(this.#tree.fs, caller), () => this.#write(file, data, offset, appends, caller))
   }
 
   // Kernel: a short answer to a buffered write is an error to the caller.
@@ -300,8 +309,10 @@ export class Files {
         yield* wait(node.content.save(caller))
       yield* wait(file.reader?.close())
       yield* wait(file.letGo())
+      yield* wait(file.positioned?.letGo())
     } finally {
       file.leave()
+      file.positioned?.leave()
       if (node.content !== undefined && file.reader === undefined && file.handle === undefined)
         this.leaveContent(node)
       if (node.opens === undefined) yield* this.#removal.closedLast(node, caller)

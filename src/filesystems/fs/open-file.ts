@@ -29,6 +29,8 @@ export class OpenFile {
   /** End of what was written through it, for objects that tell sizes late. */
   written = 0
   reader: StreamReader | undefined
+  /** The same file, opened to write at positions, where this one appends. */
+  positioned: OpenFile | undefined
   #handle: HandleLike | undefined
   /** The handle that is being opened; all who need it wait for the same one. */
   #opening: PromiseLike<HandleLike> | undefined
@@ -44,6 +46,15 @@ export class OpenFile {
 
   get writable(): boolean {
     return (this.flags & O_ACCMODE) !== O_RDONLY
+  }
+
+  get appends(): boolean {
+    return (this.flags & O_APPEND) !== 0
+  }
+
+  /** {@link positioned}, made when first needed; it opens its handle with the first write. */
+  get atPositions(): OpenFile {
+    return (this.positioned ??= new OpenFile(this.node, this.flags & ~O_APPEND))
   }
 
   /** The handle, undefined where it has to be opened first or there is none. */
