@@ -204,8 +204,15 @@ it('pages that mmap changed go where they belong, through a file that appends, t
   assert.equal(await write('PAGE', { offset: 2, flags: 0, writeFlags: FUSE_WRITE_CACHE }), 4)
   // After fcntl(2) took O_APPEND away.
   assert.equal(await write('x', { offset: 0, flags: 2 }), 1)
-  await ask('release', { nodeid, fh })
   assert.equal(vol.readFileSync('/a', 'utf8'), 'x1PAGE6789END')
+  // Without a name, through the other file that is open.
+  const other = ask('open', { nodeid, flags: 2 }) as { fh: number }
+  await ask('unlink', { nodeid: 1, name: 'a' })
+  assert.equal(await write('GONE', { offset: 9, flags: 0, writeFlags: FUSE_WRITE_CACHE }), 4)
+  const read = (await ask('read', { nodeid, fh: other.fh, offset: 0, size: 99 })) as Buffer
+  assert.equal(read.toString(), 'x1PAGE678GONE')
+  await ask('release', { nodeid, fh })
+  await ask('release', { nodeid, fh: other.fh })
   ask('forget', { nodeid, nlookup: 1 })
   assert.deepEqual(filesystem.known, { nodes: 1, files: 0 })
 })

@@ -52,8 +52,10 @@ export class OpenFile {
     return (this.flags & O_APPEND) !== 0
   }
 
-  /** {@link positioned}, made when first needed; it opens its handle with the first write. */
+  /** One that writes at positions: another that is open (a file without a name can't be opened again), or {@link positioned}. */
   get atPositions(): OpenFile {
+    for (const other of this.node.opens ?? [])
+      if (other.writable && !other.appends && other.handle !== undefined) return other
     return (this.positioned ??= new OpenFile(this.node, this.flags & ~O_APPEND))
   }
 
