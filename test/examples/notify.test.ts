@@ -17,7 +17,7 @@ const names = async (mnt: string): Promise<string> => (await sh(`ls ${mnt}`)).tr
 const isThere = async (path: string): Promise<boolean> => (await run('stat', [path])).code === 0
 
 /** Whether it is so in one of five tries: whatever else drops the kernel's caches on this machine may be in the way. */
-async function sooner(isSo: () => Promise<boolean>): Promise<boolean> {
+async function inOneOfFive(isSo: () => Promise<boolean>): Promise<boolean> {
   for (let i = 0; i < 5; i++) if (await isSo()) return true
   return false
 }
@@ -41,7 +41,7 @@ describe('examples/notify-inval-entry', { skip, timeout: 60_000 }, () => {
       await until(async () => (await names(mnt)) !== old, 'the name has changed')
       return await isThere(`${mnt}/${old}`)
     }
-    assert.ok(await sooner(stays))
+    assert.ok(await inOneOfFive(stays))
   })
 })
 
@@ -62,7 +62,7 @@ describe('examples/notify-inval-inode', { skip, timeout: 60_000 }, () => {
       await delay(500)
       return (await sh(`cat ${mnt}/time`)) === old
     }
-    assert.ok(await sooner(stays))
+    assert.ok(await inOneOfFive(stays))
   })
 })
 
