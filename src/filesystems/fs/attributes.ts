@@ -3,6 +3,7 @@ import type { Attr } from '../../index.js'
 import { describe } from './failure.js'
 import type { FileType, StatsLike, Time } from './path-filesystem.js'
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './path-node.js'
+import { attributesSeen } from './page-cache.js'
 import type { PathNode } from './path-node.js'
 
 const S_IFIFO = 0o010000
@@ -140,11 +141,13 @@ export function attrOf(node: PathNode, stats: StatsLike, defaults: Defaults): At
   const fallback = mtime ?? defaults.time * 1000
   setMtime(attr, fallback)
   setAtime(attr, milliseconds(stats.atimeMs, stats.atime) ?? fallback)
-  setCtime(attr, milliseconds(stats.ctimeMs, stats.ctime) ?? fallback)
+  const ctime = milliseconds(stats.ctimeMs, stats.ctime)
+  setCtime(attr, ctime ?? fallback)
   if (typeof stats.mtimeMs !== 'number') setNanoseconds(attr, stats)
   if (node.remembered !== undefined) overlay(attr, node.remembered, mtime)
   node.mode = attr.mode
   node.gid = attr.gid
+  attributesSeen(node, attr, mtime !== undefined && ctime !== undefined)
   node.attr = attr
   return attr
 }

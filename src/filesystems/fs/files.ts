@@ -28,6 +28,7 @@ import {
   OpenFile,
   flagsForObject,
 } from './open-file.js'
+import { contentGiven, mayKeepPages } from './page-cache.js'
 import type { Awaitable, Caller, HandleLike } from './path-filesystem.js'
 import { S_IFREG } from './path-node.js'
 import type { PathNode } from './path-node.js'
@@ -70,6 +71,7 @@ export class Files {
       read: (request) => {
         const file = this.table.get(request.fh)
         if (file === undefined) return EBADF
+        contentGiven(file.node)
         return this.#read(file, request.offset, request.size, request) as Uint8Array | Promise<Uint8Array>
       },
       write: (request) => {
@@ -135,7 +137,8 @@ export class Files {
     let openFlags = 0
     if (handle === undefined ? !file.writable : handle.flush === undefined) openFlags |= FOPEN_NOFLUSH
     if (node.sizeUnknown) openFlags |= FOPEN_DIRECT_IO
-    else if (this.#tree.options.attrValid > 0) openFlags |= FOPEN_KEEP_CACHE
+    else if (this.#tree.options.attrValid > 0 || (this.#tree.revalidates && mayKeepPages(node)))
+      openFlags |= FOPEN_KEEP_CACHE
     const fh = this.table.add(file)
     const { descriptor } = handle ?? {}
     return descriptor === undefined ? { fh, openFlags } : { fh, openFlags, passthrough: descriptor }

@@ -80,13 +80,13 @@ export function filesystemOver(fs: PathFilesystem, options: PathOptions, started
     get known() {
       return { nodes: tree.inodes.size, files: files.table.size }
     },
-    init() {
-      if (started) return
-      const initialised = fs.init?.()
+    init(negotiation) {
+      const initialised = started ? undefined : fs.init?.()
       if (isPromise(initialised))
         throw new OptionError(
           '`init` of the object returned a promise: mount it with mountFs, which waits for it',
         )
+      tree.revalidates = negotiation.agreed.has('FUSE_AUTO_INVAL_DATA')
     },
     async destroy() {
       directories.clear()

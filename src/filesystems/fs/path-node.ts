@@ -65,6 +65,10 @@ export class PathNode extends Inode {
   hiddenPath: string | undefined
   /** As last shown; what is told once it has no name. */
   attr: Attr | undefined
+  /** The object told mtime and ctime. */
+  dated = false
+  /** The kernel may hold pages that only an open can drop: see page-cache.ts. */
+  racy = false
   #path: string | undefined
 
   constructor(place: Place | null, mode: number, ino: number) {

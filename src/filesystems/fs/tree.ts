@@ -24,6 +24,8 @@ export class Tree {
   readonly root: PathNode
   /** Files that are hidden in `/`, by name. */
   readonly hidden = new Set<string>()
+  /** The kernel looks at size and mtime before it trusts its pages. */
+  revalidates = false
   /** What would lock us out of the object is kept in memory. */
   readonly keepsAccess: boolean
   readonly #lstat: ReturnType<typeof statMethod>
