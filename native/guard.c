@@ -1,13 +1,13 @@
 // Sleeps until a request lies in the device, looks whether the loop comes for it, and if the loop's thread is blocked instead,
 // reads what is there: a request that this thread waits for is answered EDEADLK, all others are kept for the loop, in order.
 #include "guard.h"
+#include "thread.h"
 #include "loop.h"
 #include "subject.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,18 +306,9 @@ static void *guard_main(void *argument) {
 }
 
 static int start_thread(struct guard *guard) {
-  // Signals are for the program's own threads.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, STACK_BYTES);
-  int error = pthread_create(&guard->thread, &attributes, guard_main, guard);
-  pthread_attr_destroy(&attributes);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  int error = thread_start(&guard->thread, STACK_BYTES, guard_main, guard);
   guard->running = error == 0;
-  return -error;
+  return error;
 }
 
 int guard_start(struct guard **made, const struct guarded *guarded) {

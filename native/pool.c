@@ -1,8 +1,8 @@
 // The pool: threads made on demand, leaving after ten idle seconds, cancelled when the environment ends.
 #include "pool.h"
+#include "thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -120,19 +120,10 @@ static int spawn(struct pool *pool) {
   if (worker == NULL)
     return -ENOMEM;
   worker->pool = pool;
-  // Signals are for the program's own threads.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, STACK_BYTES);
-  int error = pthread_create(&worker->thread, &attributes, worker_main, worker);
-  pthread_attr_destroy(&attributes);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  int error = thread_start(&worker->thread, STACK_BYTES, worker_main, worker);
   if (error != 0) {
     free(worker);
-    return -error;
+    return error;
   }
   worker->next = pool->workers;
   pool->workers = worker;
