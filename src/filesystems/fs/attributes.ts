@@ -2,7 +2,7 @@
 import type { Attr } from '../../index.js'
 import { describe } from './failure.js'
 import type { FileType, StatsLike, Time } from './path-filesystem.js'
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './path-node.js'
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../syscalls/index.js'
 import { attributesSeen } from './page-cache.js'
 import type { PathNode } from './path-node.js'
 

@@ -7,7 +7,7 @@ import { isPromise } from './awaitable.js'
 import { entryOf, isShown, list, remembered } from './listing.js'
 import type { ListedEntry } from './listing.js'
 import type { Caller, EntryLike, Listing, StatsLike } from './path-filesystem.js'
-import { S_IFDIR } from './path-node.js'
+import { S_IFDIR } from '../../syscalls/index.js'
 import type { PathNode } from './path-node.js'
 import type { Tree } from './tree.js'
 

@@ -18,19 +18,11 @@ import { Content } from './content.js'
 import type { Creation } from './creation.js'
 import { codeOf, describe, failure, unsupported } from './failure.js'
 import type { Removal } from './removal.js'
-import {
-  O_ACCMODE,
-  O_APPEND,
-  O_CREAT,
-  O_EXCL,
-  O_RDONLY,
-  O_TRUNC,
-  OpenFile,
-  flagsForObject,
-} from './open-file.js'
+import { O_ACCMODE, O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_TRUNC } from '../../syscalls/index.js'
+import { OpenFile, flagsForObject } from './open-file.js'
 import { contentGiven, mayKeepPages } from './page-cache.js'
 import type { Awaitable, Caller, HandleLike } from './path-filesystem.js'
-import { S_IFREG } from './path-node.js'
+import { S_IFREG } from '../../syscalls/index.js'
 import type { PathNode } from './path-node.js'
 import { Slab } from './slab.js'
 import { StreamReader } from './stream-reader.js'

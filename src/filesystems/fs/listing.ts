@@ -5,7 +5,7 @@ import { wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
 import { describe } from './failure.js'
 import type { Caller, EntryLike, Listing, StatsLike } from './path-filesystem.js'
-import { S_IFDIR, S_IFLNK } from './path-node.js'
+import { S_IFDIR, S_IFLNK } from '../../syscalls/index.js'
 import type { PathNode } from './path-node.js'
 import type { Tree } from './tree.js'
 

@@ -6,7 +6,7 @@ import { NOBODY, filesystemOver } from './filesystem.js'
 import { splitOptions } from './options.js'
 import type { FsOptions } from './options.js'
 import type { PathFilesystem } from './path-filesystem.js'
-import { S_IFDIR } from './path-node.js'
+import { S_IFDIR } from '../../syscalls/index.js'
 import { recognise } from './recognise.js'
 import { statMethod } from './stat-method.js'
 

@@ -1,19 +1,18 @@
 // One open file: the object's handle, opened anew where a rename left it behind, or the content in memory.
+import {
+  O_ACCMODE,
+  O_RDONLY,
+  O_CREAT,
+  O_EXCL,
+  O_TRUNC,
+  O_APPEND,
+  O_DSYNC,
+  O_SYNC,
+} from '../../syscalls/index.js'
 import { isPromise } from './awaitable.js'
 import type { Awaitable, Caller, HandleLike, PathFilesystem } from './path-filesystem.js'
 import type { PathNode } from './path-node.js'
 import type { StreamReader } from './stream-reader.js'
-
-export const O_ACCMODE = 3
-export const O_RDONLY = 0
-export const O_WRONLY = 1
-export const O_RDWR = 2
-export const O_CREAT = 0o100
-export const O_EXCL = 0o200
-export const O_TRUNC = 0o1000
-export const O_APPEND = 0o2000
-const O_DSYNC = 0o10000
-const O_SYNC = 0o4010000
 
 /** What an object is told of the flags of open(2): the kernel and we see to the rest. */
 const PASSED_ON = O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_DSYNC | O_SYNC

@@ -1,14 +1,10 @@
 // One file or directory that is known: its place in the tree, and what is remembered of it because the object can't hold it.
 import { Inode } from '../../inodes/index.js'
 import type { Attr } from '../../index.js'
+import { S_IFMT, S_IFDIR } from '../../syscalls/index.js'
 import type { Content } from './content.js'
 import { failure } from './failure.js'
 import type { OpenFile } from './open-file.js'
-
-export const S_IFMT = 0o170000
-export const S_IFDIR = 0o040000
-export const S_IFREG = 0o100000
-export const S_IFLNK = 0o120000
 
 /** What the object has no method for, kept for the life of the mount. Times are seconds since 1970. */
 export interface Remembered {
