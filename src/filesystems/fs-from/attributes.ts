@@ -14,11 +14,10 @@ import {
   FUSE_GETATTR_FH,
 } from '../../index.js'
 import type { Attr, Statx, StatxTime } from '../../index.js'
-import { STATX_BASIC_STATS, STATX_BTIME } from '../../syscalls/index.js'
+import { STATX_BASIC_STATS, STATX_BTIME, S_IFDIR, S_IFMT, S_IFREG } from '../../syscalls/index.js'
 import { Failure } from './failure.js'
 import { MAY_WRITE, S_ISGID, isMember, isRoot, may, owns, withoutSetid } from './identity.js'
 import type { Kernel } from './kernel.js'
-import { S_IFDIR, S_IFMT, S_IFREG } from './nodes.js'
 import type { Node } from './nodes.js'
 import { requireAccess, requireWritable } from './walk.js'
 

@@ -1,4 +1,5 @@
 // Dir of node:fs/promises: a listing that is read entry by entry.
+import { S_IFDIR } from '../../syscalls/index.js'
 import type { Dirent, OpenDirOptions } from 'node:fs'
 import { callbackify } from 'node:util'
 import { ENOTDIR } from '../../index.js'
@@ -7,7 +8,6 @@ import { Failure } from './failure.js'
 import type { Kernel } from './kernel.js'
 import { list, typeOf } from './listing.js'
 import type { Listed } from './listing.js'
-import { S_IFDIR } from './nodes.js'
 import type { Node } from './nodes.js'
 import { decoded, text } from './paths.js'
 import type { NameEncoding } from './paths.js'

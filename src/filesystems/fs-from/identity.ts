@@ -1,8 +1,8 @@
 // Who acts, and what the kernel lets him do: the rules of default_permissions, and those that hold on every mount.
+import { S_IFMT, S_IFDIR, S_IFREG } from '../../syscalls/index.js'
 import { EACCES, EPERM } from '../../index.js'
 import type { Attr } from '../../index.js'
 import { Failure } from './failure.js'
-import { S_IFDIR, S_IFMT, S_IFREG } from './nodes.js'
 
 /** The caller that requests name. */
 export interface Identity {

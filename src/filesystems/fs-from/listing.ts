@@ -1,10 +1,9 @@
 // Directory listings: READDIRPLUS or READDIR until nothing more comes.
 import { EIO, ENOTDIR } from '../../index.js'
-import { O_DIRECTORY, O_RDONLY } from '../../syscalls/index.js'
+import { O_DIRECTORY, O_RDONLY, S_IFDIR } from '../../syscalls/index.js'
 import { BadReply, Failure } from './failure.js'
 import { MAY_READ } from './identity.js'
 import type { Kernel } from './kernel.js'
-import { S_IFDIR } from './nodes.js'
 import type { Node } from './nodes.js'
 import { openKnown } from './open.js'
 import { lookup, requireAccess } from './walk.js'

@@ -1,10 +1,9 @@
 // Names: MKDIR, SYMLINK, LINK, UNLINK, RMDIR, RENAME, with what the kernel decides before it asks.
 import { EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM } from '../../index.js'
-import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../syscalls/index.js'
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, S_IFDIR, S_IFLNK } from '../../syscalls/index.js'
 import { Failure } from './failure.js'
 import { MAY_EXEC, MAY_WRITE, checkSticky, isMember, isRoot } from './identity.js'
 import type { Kernel, Scope } from './kernel.js'
-import { S_IFDIR, S_IFLNK } from './nodes.js'
 import type { Node } from './nodes.js'
 import { wire } from './paths.js'
 import { parentOf, requireAccess, requireSearch, requireWritable, walk } from './walk.js'

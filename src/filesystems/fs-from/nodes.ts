@@ -1,15 +1,16 @@
 // The inodes that the view holds, as the kernel's inode cache does: what was looked up is counted and given back by FORGET.
+import {
+  S_IFMT,
+  S_IFDIR,
+  S_IFREG,
+  S_IFLNK,
+  S_IFCHR,
+  S_IFBLK,
+  S_IFIFO,
+  S_IFSOCK,
+} from '../../syscalls/index.js'
 import type { Attr, Entry, KernelReply } from '../../index.js'
 import { BadReply } from './failure.js'
-
-export const S_IFMT = 0o170000
-export const S_IFDIR = 0o040000
-export const S_IFREG = 0o100000
-export const S_IFLNK = 0o120000
-export const S_IFCHR = 0o020000
-export const S_IFBLK = 0o060000
-export const S_IFIFO = 0o010000
-export const S_IFSOCK = 0o140000
 
 const TYPES = new Set([S_IFDIR, S_IFREG, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK])
 

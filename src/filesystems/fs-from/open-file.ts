@@ -32,11 +32,11 @@ import {
   O_SYNC,
   O_WRONLY,
   SEEK_DATA,
+  S_IFDIR,
 } from '../../syscalls/index.js'
 import { removePrivileges, setattr } from './attributes.js'
 import { BadReply, Failure } from './failure.js'
 import type { Kernel } from './kernel.js'
-import { S_IFDIR } from './nodes.js'
 import type { Node } from './nodes.js'
 
 const PAGE = 4096

@@ -32,12 +32,14 @@ import {
   O_TMPFILE,
   O_TRUNC,
   O_WRONLY,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFREG,
 } from '../../syscalls/index.js'
 import { setattr } from './attributes.js'
 import { BadReply, Failure, check, invalidArgument } from './failure.js'
 import { MAY_READ, MAY_WRITE, isRoot } from './identity.js'
 import type { Kernel, Scope } from './kernel.js'
-import { S_IFDIR, S_IFLNK, S_IFREG } from './nodes.js'
 import type { Node } from './nodes.js'
 import { OpenFile } from './open-file.js'
 import { creation } from './names.js'

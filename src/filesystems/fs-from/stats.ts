@@ -1,8 +1,17 @@
 // What stat, statfs and readdir({ withFileTypes }) return, in the shapes of node:fs.
+import {
+  S_IFMT,
+  S_IFDIR,
+  S_IFREG,
+  S_IFLNK,
+  S_IFCHR,
+  S_IFBLK,
+  S_IFIFO,
+  S_IFSOCK,
+} from '../../syscalls/index.js'
 import type { BigIntStats, BigIntStatsFs, Dirent, Stats, StatsFs } from 'node:fs'
 import type { Attr, Statfs } from '../../index.js'
 import type { Status } from './attributes.js'
-import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from './nodes.js'
 
 /** The questions that Stats and Dirent answer alike. */
 class Typed {

@@ -1,10 +1,10 @@
 // Path walk: from a path to an inode by LOOKUP and READLINK, name by name, with the errors of path_resolution(7).
+import { S_IFDIR, S_IFLNK } from '../../syscalls/index.js'
 import { EACCES, EINVAL, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EROFS } from '../../index.js'
 import type { NegativeEntry } from '../../index.js'
 import { Failure } from './failure.js'
 import { MAY_EXEC, may } from './identity.js'
 import type { Kernel, Scope } from './kernel.js'
-import { S_IFDIR, S_IFLNK } from './nodes.js'
 import type { Node } from './nodes.js'
 import { wire } from './paths.js'
 

@@ -2,14 +2,19 @@
 import type { Attr } from '../../index.js'
 import { describe } from './failure.js'
 import type { FileType, StatsLike, Time } from './path-filesystem.js'
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../syscalls/index.js'
+import {
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+} from '../../syscalls/index.js'
 import { attributesSeen } from './page-cache.js'
 import type { PathNode } from './path-node.js'
 
-const S_IFIFO = 0o010000
-const S_IFCHR = 0o020000
-const S_IFBLK = 0o060000
-const S_IFSOCK = 0o140000
 const BLOCK = 512
 
 const TYPES: Record<FileType, number> = {

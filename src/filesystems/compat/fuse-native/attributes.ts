@@ -1,10 +1,9 @@
 // Attributes on their way from a handler to the kernel: the defaults of fuse-native, and what the options override.
+import { S_IFMT, S_IFDIR } from '../../../syscalls/index.js'
 import type { Attr, Statfs as KernelStatfs } from '../../../index.js'
 import type { Settings } from './options.js'
 import type { Statfs, Stats } from './types.js'
 
-const S_IFMT = 0o170000
-const S_IFDIR = 0o040000
 const BLOCK = 512
 
 /** The root of a filesystem without `getattr`. */

@@ -1,4 +1,5 @@
 // Requests about names and attributes: lookup, getattr and setattr, and what makes, moves and removes names.
+import { S_IFMT, S_IFREG } from '../../../syscalls/index.js'
 import {
   EINVAL,
   ENOENT,
@@ -17,8 +18,6 @@ import { onward } from './translation.js'
 import type { OpenFile, Translation } from './translation.js'
 import type { Statfs } from './types.js'
 
-const S_IFMT = 0o170000
-const S_IFREG = 0o100000
 /** What chown(2) has for "as it is". */
 const UNCHANGED = 0xffff_ffff
 
