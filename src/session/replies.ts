@@ -2,10 +2,12 @@
 // Last stop of a request; also takes back what a reply promised when nobody is left to receive it.
 import type { Transport } from '../device/transport.js'
 import { EINVAL, EIO, ENOENT, ERANGE, OUT_HEADER_SIZE, describeErrno } from '../protocol/index.js'
+import { encodeEntry, encodeOpenReply } from '../protocol/index.js'
 import type {
   AnyRequest,
   Dirent,
   Direntplus,
+  Entry,
   FdData,
   IoctlRequest,
   NameEncoding,
@@ -152,12 +154,13 @@ export class ReplyWriter {
 
   #create(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
     const choice = choiceOf(info, value)
-    const { nodeid } = choice as unknown as { nodeid: number }
     const { flags } = request as unknown as { flags: number }
     // Nothing is counted before the entry is known to be whole.
-    info.encode(this.#view, OUT_HEADER_SIZE, { ...choice, ...servedOpen(choice) })
-    const reply = { ...choice, ...this.#passthrough.open(nodeid, choice, flags) }
-    this.#sendScratch(request, info, since, info.encode(this.#view, OUT_HEADER_SIZE, reply), reply)
+    const size = encodeEntry(this.#view, OUT_HEADER_SIZE, choice as Entry)
+    const { nodeid } = choice as Entry
+    const open = this.#passthrough.open(nodeid, choice, flags)
+    const length = size + encodeOpenReply(this.#view, OUT_HEADER_SIZE + size, open)
+    this.#sendScratch(request, info, since, length, { nodeid, fh: open.fh })
   }
 
   #data(request: AnyRequest, info: OperationInfo, value: unknown, since: number): Promise<void> | undefined {
