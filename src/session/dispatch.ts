@@ -33,6 +33,7 @@ import { ReplyWriter } from './replies.js'
 import type { Siblings } from './siblings.js'
 import { Counters } from './stats.js'
 import { StickyGuard } from './sticky.js'
+import { TakeBack } from './take-back.js'
 import { isTraced, traced } from './tracing.js'
 
 /** How long the end of a session waits for handlers that do not settle, in milliseconds. */
@@ -74,6 +75,7 @@ export class Dispatcher implements RequestReceiver {
   readonly #events: DispatchEvents
   readonly #handlers: (Handler | undefined)[] = []
   readonly #replies: ReplyWriter
+  readonly #given: TakeBack
   readonly #context: DecodeContext & { setxattrExt: boolean }
   readonly #sticky: StickyGuard
   #finished = false
@@ -105,11 +107,12 @@ export class Dispatcher implements RequestReceiver {
       if (this.negotiation === undefined) throw new NegotiationError('INIT has not been answered yet')
       return this.negotiation
     })
+    this.#given = new TakeBack(filesystem, this.passthrough, device)
     this.#replies = new ReplyWriter(
       transport,
       this.passthrough,
       this.counters,
-      filesystem,
+      this.#given,
       options.encoding,
       device,
     )
@@ -238,7 +241,7 @@ export class Dispatcher implements RequestReceiver {
   #answer(request: AnyRequest, info: OperationInfo, value: unknown, since: number, handled: boolean): void {
     if (this.#finished) {
       // Nobody is left to receive what the answer gives out, and nobody will ever release it.
-      this.#replies.takeBack(request, info, value)
+      this.#given.takeBack(request, info, value)
       this.#done(request, info)
       return
     }
@@ -262,7 +265,7 @@ export class Dispatcher implements RequestReceiver {
         },
       )
     } catch (error) {
-      this.#replies.takeBack(request, info, value)
+      this.#given.takeBack(request, info, value)
       this.#fail(request, info, error, since)
     }
   }

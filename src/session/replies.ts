@@ -1,5 +1,5 @@
 // Replies: encodes what a handler returned, by the table's kind, and writes it to the transport.
-// Last stop of a request; also takes back what a reply promised when nobody is left to receive it.
+// Last stop of a request.
 import type { Transport } from '../device/transport.js'
 import { EINVAL, EIO, ENOENT, ERANGE, OUT_HEADER_SIZE, describeErrno } from '../protocol/index.js'
 import { encodeEntry, encodeOpenReply } from '../protocol/index.js'
@@ -14,22 +14,18 @@ import type {
   OperationInfo,
   ReplyKind,
   Request,
-  SetlkRequest,
 } from '../protocol/index.js'
 import type { BackingDevice } from './backing.js'
 import { DirentWriter } from './dirents.js'
 import { warning } from './errors.js'
-import type { Filesystem } from './filesystem.js'
 import { encodeIoctl } from './ioctl.js'
 import type { OpenChoice, Passthrough } from './passthrough.js'
 import type { Counters } from './stats.js'
+import type { TakeBack } from './take-back.js'
 
 const OPEN = 14
 const STATFS = 17
 const OPENDIR = 27
-const SETLK = 32
-const SETLKW = 33
-const F_UNLCK = 2
 const CARRY_DATA: ReadonlySet<ReplyKind> = new Set(['data', 'string', 'xattr', 'dirents', 'direntplus'])
 const MIN_SCRATCH = 128 * 1024
 const MAX_ERRNO = 511
@@ -38,7 +34,7 @@ export class ReplyWriter {
   readonly #transport: Transport
   readonly #passthrough: Passthrough
   readonly #counters: Counters
-  readonly #filesystem: Filesystem
+  readonly #given: TakeBack
   readonly #encoding: NameEncoding
   readonly #device: BackingDevice
   #scratch = Buffer.alloc(OUT_HEADER_SIZE + MIN_SCRATCH)
@@ -48,14 +44,14 @@ export class ReplyWriter {
     transport: Transport,
     passthrough: Passthrough,
     counters: Counters,
-    filesystem: Filesystem,
+    given: TakeBack,
     encoding: NameEncoding,
     device: BackingDevice,
   ) {
     this.#transport = transport
     this.#passthrough = passthrough
     this.#counters = counters
-    this.#filesystem = filesystem
+    this.#given = given
     this.#encoding = encoding
     this.#device = device
   }
@@ -103,7 +99,8 @@ export class ReplyWriter {
     const at = OUT_HEADER_SIZE
     switch (info.reply) {
       case 'empty':
-        if (this.#send(request, info, 0, since, this.#scratch, 0, true) < 0) this.takeBack(request, info, 0)
+        if (this.#send(request, info, 0, since, this.#scratch, 0, true) < 0)
+          this.#given.takeBack(request, info, 0)
         return undefined
       case 'struct':
         if (info.opcode === OPEN || info.opcode === OPENDIR) {
@@ -240,7 +237,7 @@ export class ReplyWriter {
     if (typeof value !== 'object' || value === null) throw misfit(info, value, 'an iterable of entries')
     const { offset, size } = request as unknown as { offset: number; size: number }
     const plus = info.reply === 'direntplus'
-    const giveBack = (nodeid: number): void => this.#forget(nodeid)
+    const giveBack = (nodeid: number): void => this.#given.forget(nodeid)
     if (Symbol.asyncIterator in value) {
       // The scratch buffer serves other answers while we wait for entries.
       const own = Buffer.allocUnsafe(size)
@@ -290,7 +287,7 @@ export class ReplyWriter {
     value: unknown,
   ): void {
     const sent = this.#send(request, info, 0, since, this.#scratch, length, true)
-    if (sent < 0) this.#undo(request, info, value)
+    if (sent < 0) this.#given.undo(request, info, value)
   }
 
   #send(
@@ -322,58 +319,6 @@ export class ReplyWriter {
       )
     }
     return sent
-  }
-
-  /** Kernel: ENOENT says that the caller is gone, so nobody will ever release or forget what the reply gave out. */
-  #undo(request: AnyRequest, info: OperationInfo, value: unknown): void {
-    if (info.opcode === OPEN || info.reply === 'create') {
-      const { nodeid = request.nodeid, fh = 0 } = value as { nodeid?: number; fh?: number }
-      this.#passthrough.release(nodeid, fh)
-    }
-    this.takeBack(request, info, value)
-  }
-
-  /** Releases the handle or lock and forgets the lookup that an answer gave out and that never reached the kernel. */
-  takeBack(request: AnyRequest, info: OperationInfo, value: unknown): void {
-    if (typeof value === 'number' && value < 0) return
-    if (info.opcode === SETLK || info.opcode === SETLKW) this.#unlock(request as SetlkRequest)
-    if (typeof value !== 'object' || value === null) return
-    const { nodeid, fh } = value as { nodeid?: number; fh?: number }
-    if (typeof fh === 'number') {
-      const release = info.opcode === OPENDIR ? this.#filesystem.releasedir : this.#filesystem.release
-      const gone = Object.assign(Object.create(request) as object, {
-        nodeid: nodeid ?? request.nodeid,
-        fh,
-        flags: 0,
-        releaseFlags: 0,
-        lockOwner: 0n,
-      })
-      this.#quietly(() => release?.call(this.#filesystem, gone as never))
-    }
-    if (typeof nodeid === 'number' && nodeid !== 0) this.#forget(nodeid)
-  }
-
-  #unlock(request: SetlkRequest): void {
-    const lk = { ...request.lk, type: F_UNLCK }
-    const gone = Object.assign(Object.create(request) as object, { lk })
-    if (request.lk.type !== F_UNLCK) this.#quietly(() => this.#filesystem.setlk?.(gone as never))
-  }
-
-  #forget(nodeid: number): void {
-    this.#quietly(() => this.#filesystem.forget?.({ nodeid, nlookup: 1 }))
-  }
-
-  /** There is nobody to answer, so a failure can only be reported. */
-  #quietly(step: () => unknown): void {
-    const report = (error: unknown): void =>
-      this.#device.report(
-        warning('ERR_DEVFUSE_HANDLER', 'taking back an answer that reached nobody failed', error),
-      )
-    try {
-      Promise.resolve(step()).catch(report)
-    } catch (error) {
-      report(error)
-    }
   }
 
   #bytes(info: OperationInfo, value: unknown): Uint8Array {
