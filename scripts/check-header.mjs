@@ -6,8 +6,8 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import * as protocol from '../dist/protocol/index.js'
-import { PROTOCOL_MINOR } from '../dist/session/init.js'
+import * as protocol from '../build/src/protocol/index.js'
+import { PROTOCOL_MINOR } from '../build/src/session/init.js'
 
 /** What is in the header, but is no fact of the protocol that a table could hold. */
 const EXCLUDED = {

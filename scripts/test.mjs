@@ -10,7 +10,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { constants, tmpdir } from 'node:os'
 import { join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { readMountInfo, isFuse } from '../dist/device/mountinfo.js'
+import { readMountInfo, isFuse } from '../build/src/device/mountinfo.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 

@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { packageRoot } from './package-root.js'
 
 /** One argument of a raw system call: a number (64-bit integer), bytes (their address), a path (NUL-terminated copy) or NULL. */
 export type SyscallArg = number | string | ArrayBufferView | null
@@ -249,7 +250,7 @@ function load(): Native {
       throw failure([`${chosen} (from DEVFUSE_ADDON): ${reasonOf(error)}`], error)
     }
   }
-  const root = new URL('../', import.meta.url)
+  const root = packageRoot()
   const reasons: string[] = []
   let cause: unknown
   for (const place of ['build/native/devfuse.node', `prebuilds/linux-${process.arch}.node`]) {
@@ -269,7 +270,7 @@ function load(): Native {
 }
 
 function failure(reasons: string[], cause: unknown): NativeLoadError {
-  const script = fileURLToPath(new URL('../scripts/build-native.mjs', import.meta.url))
+  const script = fileURLToPath(new URL('scripts/build-native.mjs', packageRoot()))
   return new NativeLoadError(
     'ERR_DEVFUSE_ADDON',
     `devfuse found no addon for linux-${process.arch} (${libc()}, Node ${process.version}):\n` +

@@ -4,8 +4,9 @@ import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CommandError, EXIT_OK } from './command.js'
 import type { Command } from './command.js'
+import { packageRoot } from '../package-root.js'
 
-const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
+const root = fileURLToPath(packageRoot()).replace(/\/$/, '')
 
 interface Manifest {
   version: string

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { CommandError, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, UsageError } from './command.js'
 import { helpOf, nearest, parseArguments } from './command.js'
 import type { Command } from './command.js'
+import { packageRoot } from '../package-root.js'
 
 // Loaded on demand: `devfuse doctor` must run where the rest of the library cannot.
 const commands: Record<string, () => Promise<Command>> = {
@@ -35,7 +36,7 @@ Exit status: 0 done, 1 failed, 2 the command line was not understood.
 `
 
 function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  const text = readFileSync(new URL('package.json', packageRoot()), 'utf8')
   const found: unknown = JSON.parse(text)
   return typeof found === 'object' && found !== null && 'version' in found ? String(found.version) : 'unknown'
 }

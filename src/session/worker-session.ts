@@ -90,7 +90,7 @@ export async function mountInWorker(
 
 function startWorker(mountPoint: string, data: unknown, transferList: readonly Transferable[]): Worker {
   try {
-    return startThread('./worker-session-entry.js', {
+    return startThread('worker-session-entry.js', {
       name: `devfuse ${mountPoint}`,
       workerData: data,
       transferList: [...transferList],

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { WorkerOptions } from 'node:worker_threads'
+import { packageRoot } from '../package-root.js'
 import { syscalls } from '../syscalls/index.js'
 import type { Clone } from './clone.js'
 import { warning } from './errors.js'
@@ -38,7 +39,7 @@ async function addWorker(
 ): Promise<Worker> {
   const clone = session.clone()
   const orders: WorkerOrders = { clone, module }
-  const worker = startThread('./worker-entry.js', {
+  const worker = startThread('worker-entry.js', {
     workerData: options.workerData,
     argv: [clone.mountPoint],
   })
@@ -67,10 +68,10 @@ async function addWorker(
 }
 
 /**
- * Starts a thread at a file of this folder. Threads inherit the flags of the process, and `--input-type` (the program came from
+ * Starts a thread at an entry of dist/session. Threads inherit the flags of the process, and `--input-type` (the program came from
  * `-e`) allows no file but one that other code imports.
  */
 export function startThread(file: string, options: WorkerOptions): Worker {
-  const entry = new URL(file, import.meta.url).href
+  const entry = new URL(`dist/session/${file}`, packageRoot()).href
   return new Worker(`import(${JSON.stringify(entry)})`, { ...options, eval: true })
 }
