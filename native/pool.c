@@ -46,6 +46,8 @@ static struct job *list_take(struct job_list *list) {
 
 int pool_init(struct pool *pool, void (*wake)(void *owner), void *owner) {
   *pool = (struct pool){.most = DEFAULT_MOST, .wake = wake, .owner = owner};
+  CPU_ZERO(&pool->cpus);
+  sched_getaffinity(0, sizeof pool->cpus, &pool->cpus);
   list_clear(&pool->waiting);
   list_clear(&pool->finished);
   pthread_condattr_t monotonic;
@@ -93,6 +95,8 @@ static void *worker_main(void *argument) {
   struct worker *worker = argument;
   struct pool *pool = worker->pool;
   pool_not_cancellable();
+  if (CPU_COUNT(&pool->cpus) > 0)
+    sched_setaffinity(0, sizeof pool->cpus, &pool->cpus);
   pthread_mutex_lock(&pool->lock);
   while (wait_for_work(pool)) {
     struct job *job = list_take(&pool->waiting);

@@ -3,6 +3,7 @@
 #define DEVFUSE_POOL_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ struct pool {
   struct job_list waiting, finished;
   struct worker *workers; // live ones
   struct worker *ended;   // left by themselves, to be joined
+  cpu_set_t cpus; // of whoever made the pool, who may be kept on fewer since
   uint32_t waiting_count, idle, threads, most;
   bool stopping;
   void (*wake)(void *owner); // from any thread: something finished

@@ -67,6 +67,7 @@ static uint32_t fill(struct turn *turn, uint32_t most, int *end) {
     struct ring_entry *entry = &ring->entries[done.user_data];
     ring->in_kernel--;
     entry->state = done.res == 0 ? ENTRY_HELD : ENTRY_ENDED;
+    ring->ended += done.res != 0;
     if (done.res == 0)
       ring->slots[count++] = (int32_t)done.user_data;
     else if (done.res != -ENOTCONN && done.res != -ECONNABORTED && done.res != -ECANCELED)
@@ -220,6 +221,8 @@ int ring_start(struct ring *ring) {
   ring->turn.started = true;
   return loop->poll_start(poll, LOOP_READABLE, ring->on_poll);
 }
+
+bool ring_lost(const struct ring *ring) { return ring->entry_count > 0 && ring->ended == ring->entry_count; }
 
 void ring_turn(struct ring *ring) { turn_run(&ring->turn); }
 

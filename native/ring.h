@@ -46,6 +46,7 @@ struct ring {
   struct ring_entry *entries;
   uint32_t entry_count, entry_most;
   uint32_t in_kernel; // entries that the kernel may write to
+  uint32_t ended;     // entries that it gave back for good
   int32_t *slots;     // RING_BATCH entries, belong to JS
   struct ring_answers *answers; // belong to JS
   void *poll;                   // uv_poll_t, from start to close
@@ -69,6 +70,8 @@ int ring_open(struct ring *ring, uint32_t most_entries);
 int ring_add(struct ring *ring, uint16_t qid, const struct ring_memory *memory);
 int ring_start(struct ring *ring);
 void ring_turn(struct ring *ring);
+// The connection takes no entry of ours any more.
+bool ring_lost(const struct ring *ring);
 // Sends what JS has left in `answers`.
 int ring_flush(struct ring *ring);
 // Entry `index` if it holds a request, else NULL.

@@ -37,6 +37,11 @@ static void on_poll(void *handle, int status, int events) {
   // Whatever the callback does, the object stays until the turn is over.
   napi_get_reference_value(env, object->self, &self);
   ring_turn(&object->ring);
+  if (object->ring.turn.started && ring_lost(&object->ring)) {
+    object->ring.turn.started = false;
+    object->addon->loop.poll_stop(object->ring.poll);
+    addon_call(object->addon, object->self, object->batch_callback, -1);
+  }
   hold_while_started(object);
   napi_close_handle_scope(env, scope);
 }

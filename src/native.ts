@@ -80,7 +80,7 @@ export const RING_ANSWERS = 256
  * made: the kernel fills it, then it is ours until it is answered. Methods return a result >= 0 or -errno.
  */
 export interface NativeRing {
-  /** After `onBatch(count)`: the entries that requests 0..count-1 lie in. */
+  /** After `onBatch(count)`: the entries that requests 0..count-1 lie in. -1 says that the connection takes no entry any more. */
   readonly slots: Int32Array
   /**
    * Answers to be sent: how many, whether a turn is under way, then entry, error (0 or -errno) and bytes of payload for each.

@@ -1,6 +1,5 @@
 // The entries of a ring: one queue per possible CPU, blocks of memory that grow with the requests that wait,
 // and what all of it takes. Beside the requests of `ring.ts`.
-import { readFileSync } from 'node:fs'
 import type { NativeRing } from '../native.js'
 import type { TransportStats } from './transport.js'
 
@@ -53,6 +52,7 @@ export class RingQueues {
   readonly #taken: number[] = []
   readonly #blocks: ArrayBuffer[] = []
   #payloadSize = 0
+  #queues = 0
   #most = 0
 
   constructor(ring: NativeRing, depth: number) {
@@ -65,15 +65,15 @@ export class RingQueues {
     return this.#payloadSize
   }
 
-  /** Hands the first entries of every queue to the kernel: 0 or -errno. Kernel: payloads hold 8192 bytes at least. */
-  open(payloadSize: number): number {
-    const count = possibleCpus()
+  /** Hands the first entries of `queues` to the kernel: 0 or -errno. Kernel: payloads hold 8192 bytes at least. */
+  open(payloadSize: number, queues: readonly number[]): number {
     this.#payloadSize = Math.max(payloadSize, 8192)
-    const opened = this.#ring.open(count * MOST_PER_QUEUE)
+    this.#queues = queues.length
+    const opened = this.#ring.open(queues.length * MOST_PER_QUEUE)
     if (opened < 0) return opened
-    for (let queue = 0; queue < count; queue++) {
-      this.#sizes.push(0)
-      this.#taken.push(0)
+    for (const queue of queues) {
+      this.#sizes[queue] = 0
+      this.#taken[queue] = 0
       const added = this.#add(queue)
       if (added < 0) return added
     }
@@ -108,7 +108,7 @@ export class RingQueues {
   stats(): TransportStats {
     const bytes = this.#blocks.reduce((sum, { byteLength }) => sum + byteLength, 0)
     return {
-      ringQueues: this.#sizes.length,
+      ringQueues: this.#queues,
       ringEntries: this.#entries.length,
       /** Of address space; what no request ever touched takes no memory. */
       ringBytes: bytes,
@@ -159,14 +159,4 @@ function takeMemory(size: number): ArrayBuffer | undefined {
   } catch {
     return undefined
   }
-}
-
-/** Kernel: as many queues as num_possible_cpus(). */
-export function possibleCpus(): number {
-  const list = readFileSync('/sys/devices/system/cpu/possible', 'latin1')
-  return list
-    .trim()
-    .split(',')
-    .map((range) => range.split('-').map(Number))
-    .reduce((sum, [first, last = first]) => sum + last - first + 1, 0)
 }

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describeErrno } from '../protocol/index.js'
 import { syscalls } from '../syscalls/index.js'
-import { possibleCpus } from './ring-queues.js'
+import { possibleCpus } from './cpus.js'
 
 const PARAMETER = '/sys/module/fuse/parameters/enable_uring'
 const DISABLED = '/proc/sys/kernel/io_uring_disabled'

@@ -5,12 +5,15 @@ import type { NativeRing } from '../native.js'
 import { EBADF, EINVAL, EIO, describeErrno } from '../protocol/index.js'
 import type { InitFlagName } from '../protocol/index.js'
 import { DeviceTransport } from './device.js'
+import { F_DUPFD_CLOEXEC, syscalls } from '../syscalls/index.js'
+import { possibleCpus } from './cpus.js'
 import { RingKicks } from './ring-kicks.js'
 import { RingQueues, opcodeAt, uniqueAt } from './ring-queues.js'
 import type { Entry } from './ring-queues.js'
 import type { RequestReceiver, Transport, TransportStats } from './transport.js'
 
 const NOTIFY_REPLY = 41
+const ENODEV = -19
 const COUNTERS = CHANNEL_STATS.slice(0, -1)
 const NOW = CHANNEL_STATS.indexOf('now')
 
@@ -21,12 +24,22 @@ const AT_PAYLOAD_SIZE = 256 + 16
 /** Slots of the ring are numbered from here, those of the device from 0. */
 const FIRST_SLOT = 1 << 20
 
+export interface RingOptions {
+  /** Entries of each queue to begin with. */
+  depth: number
+  /** The queues that this thread owns; another thread owns the others. Default: all. */
+  queues?: readonly number[]
+  /** Another thread reads the device, and the negotiation was its business. */
+  ringOnly?: boolean
+}
+
 export class RingTransport implements Transport {
   memory: Buffer
   view: DataView
   readonly #device: DeviceTransport
   readonly #ring: NativeRing
   readonly #queues: RingQueues
+  readonly #options: RingOptions
   readonly #answers: Int32Array
   readonly #counters: Float64Array
   /** From performance.now() to the clock of the counters, in milliseconds. */
@@ -43,15 +56,16 @@ export class RingTransport implements Transport {
   #flushing = false
   #busyPoll: number | undefined
 
-  /** `depth` entries per queue to begin with. The device is `fd`, as in {@link DeviceTransport}. */
-  constructor(fd: number, maxWrite: number, depth: number) {
+  /** The device is `fd`, as in {@link DeviceTransport}. */
+  constructor(fd: number, maxWrite: number, options: RingOptions) {
     this.#device = new DeviceTransport(fd, maxWrite)
     this.memory = this.#device.memory
     this.view = this.#device.view
-    this.#ring = new (loadNative().Ring)(fd, (count) => this.#batch(count))
+    this.#options = options
+    this.#ring = new (loadNative().Ring)(fd, (count) => (count < 0 ? this.#lost() : this.#batch(count)))
     this.#answers = this.#ring.answers
     this.#counters = this.#ring.stats
-    this.#queues = new RingQueues(this.#ring, depth)
+    this.#queues = new RingQueues(this.#ring, options.depth)
     this.#kicks = new RingKicks(this.#ring, this.#held)
     this.#clock = Number(process.hrtime.bigint()) / 1e6 - performance.now()
   }
@@ -81,7 +95,8 @@ export class RingTransport implements Transport {
   negotiated(size: number, agreed: ReadonlySet<InitFlagName>): void {
     if (!agreed.has('FUSE_OVER_IO_URING')) throw new Error('INIT did not agree on FUSE_OVER_IO_URING')
     // Kernel: from the answer to INIT on, requests wait until every queue has an entry.
-    const error = this.#queues.open(size)
+    const queues = this.#options.queues ?? Array.from({ length: possibleCpus() }, (_, cpu) => cpu)
+    const error = this.#queues.open(size, queues)
     if (error < 0) {
       throw new Error(
         `the kernel did not take the buffers of the ring: ${describeErrno(error)}; mount with transport: 'device'`,
@@ -97,6 +112,7 @@ export class RingTransport implements Transport {
 
   start(receiver: RequestReceiver): void {
     this.#receiver = receiver
+    if (this.#options.ringOnly === true) return
     const { memory, view } = this.#device
     this.#device.start({
       receive: (slot, header, op, payload, end) => {
@@ -179,7 +195,8 @@ export class RingTransport implements Transport {
   }
 
   clone(): number {
-    return EINVAL
+    // Kernel: the entries of a queue can be registered on any descriptor of the connection.
+    return this.fd < 0 ? EBADF : syscalls.fcntl(this.fd, F_DUPFD_CLOEXEC)
   }
 
   detachAtExit(path: string, minor: number): void {
@@ -211,6 +228,11 @@ export class RingTransport implements Transport {
     this.#queues.close()
     this.#held.clear()
     this.#device.close()
+  }
+
+  /** The kernel takes no entry any more. Where the device is read, too, that tells. */
+  #lost(): void {
+    if (this.#options.ringOnly === true && !this.#closed) this.#receiver?.ended(ENODEV)
   }
 
   #batch(count: number): void {

@@ -1,16 +1,21 @@
 // Further threads that serve a mount: each takes a clone of the connection's descriptor (FUSE_DEV_IOC_CLONE) and the
 // negotiation of the first one. Stands where the session stands for the thread that mounted.
+import { DeviceTransport } from '../device/device.js'
+import { RingTransport } from '../device/ring.js'
+import type { Transport } from '../device/transport.js'
 import { describeErrno } from '../protocol/index.js'
 import type { NameEncoding } from '../protocol/index.js'
 import type { Dispatcher } from './dispatch.js'
 import { OptionError, requireLinux } from './errors.js'
 import type { Filesystem } from './filesystem.js'
+import { largestPayload } from './init.js'
 import type { Negotiation } from './init.js'
 import { FIRST_RETRIEVAL } from './notify.js'
 import { resolveOptions } from './options.js'
-import type { SessionOptions } from './options.js'
+import type { ResolvedOptions, SessionOptions } from './options.js'
 import { Served } from './served.js'
 import { Siblings } from './siblings.js'
+import { Counters } from './stats.js'
 
 // Ids of NOTIFY_RETRIEVE that one thread can use before it meets those of the next.
 const IDS_PER_CLONE = 2 ** 32
@@ -24,8 +29,14 @@ export interface Clone {
   /** 1 for the first clone of a session, 2 for the next, ... */
   readonly index: number
   readonly mountPoint: string
+  /** The rules of the session that hold in every thread. */
+  readonly rules: Pick<ResolvedOptions, 'access' | 'owner' | 'allowOther' | 'interruptGrace' | 'timeGran'>
   readonly encoding: NameEncoding
   readonly negotiation: Negotiation
+  /** Where what it serves is counted, for the `stats()` of the thread that mounted. */
+  readonly counters: SharedArrayBuffer
+  /** Over io_uring: the queues that it serves, and how deep they are to begin with. */
+  readonly ring?: { readonly queues: readonly number[]; readonly depth: number }
 }
 
 /** Why `filesystem` cannot be served by several threads; throws an {@link OptionError}. */
@@ -70,9 +81,11 @@ export class CloneSession extends Served {
 
   /** Not for authors: use {@link serveClone}. */
   constructor(clone: Clone, filesystem: Filesystem, options: Pick<SessionOptions, 'onWarning' | 'busyPoll'>) {
-    const { encoding, negotiation } = clone
-    const resolved = resolveOptions({ ...options, encoding, maxWrite: negotiation.maxWrite })
-    super(clone.fd, filesystem, resolved, negotiation.wanted)
+    const { encoding, negotiation, rules } = clone
+    const { maxWrite } = negotiation
+    const resolved = { ...resolveOptions({ ...options, encoding, maxWrite }), ...rules }
+    const transport = transportOf(clone, resolved.maxWrite)
+    super(transport, filesystem, resolved, negotiation.wanted, new Counters(clone.counters))
     this.#clone = clone
     this.dispatcher.adopt(negotiation)
     this.dispatcher.notifier.numberFrom(FIRST_RETRIEVAL + clone.index * IDS_PER_CLONE)
@@ -83,6 +96,12 @@ export class CloneSession extends Served {
     })
     this.dispatcher.siblings = this.#siblings
     this.serve()
+    try {
+      this.transport.negotiated?.(largestPayload(negotiation), negotiation.agreed)
+    } catch (error) {
+      this.end()
+      throw error
+    }
   }
 
   get mountPoint(): string {
@@ -99,11 +118,17 @@ export class CloneSession extends Served {
   }
 }
 
+function transportOf({ fd, ring }: Clone, maxWrite: number): Transport {
+  if (ring === undefined) return new DeviceTransport(fd, maxWrite)
+  return new RingTransport(fd, maxWrite, { ...ring, ringOnly: true })
+}
+
 /** Makes clones of one connection, in the thread that mounted it. */
 export class Cloning {
   readonly siblings: Siblings
+  /** What the other threads have counted. */
+  readonly counters: Counters[] = []
   readonly #key: string
-  #made = 0
 
   /** `dispatcher` is the one of the thread that mounted; `ended` is called when another thread ended the connection. */
   constructor(dispatcher: Dispatcher) {
@@ -116,8 +141,10 @@ export class Cloning {
     dispatcher.siblings = this.siblings
   }
 
-  clone(fd: number, mountPoint: string, encoding: NameEncoding, negotiation: Negotiation): Clone {
-    return { fd, key: this.#key, index: ++this.#made, mountPoint, encoding, negotiation }
+  clone(rest: Omit<Clone, 'key' | 'index' | 'counters'>): Clone {
+    const counters = Counters.share()
+    const index = this.counters.push(new Counters(counters))
+    return { ...rest, key: this.#key, index, counters }
   }
 }
 

@@ -1,5 +1,6 @@
 // CUSE: a character device served from user space. Answers CUSE_INIT, the first request on /dev/cuse, and leaves the others
 // to the dispatcher, as on a mount.
+import { DeviceTransport } from '../device/device.js'
 import type { RequestReceiver } from '../device/transport.js'
 import {
   CUSE_INIT_INFO_MAX,
@@ -120,7 +121,8 @@ export class CuseSession extends Served implements RequestReceiver {
   /** Not for authors: use {@link cuse}. */
   constructor(fd: number, name: string, device: CuseDevice, options: CuseOptions) {
     const { interruptGrace, busyPoll, onWarning, maxWrite } = options
-    super(fd, device, resolveOptions({ interruptGrace, busyPoll, onWarning, maxWrite, passthrough: 'off' }))
+    const resolved = resolveOptions({ interruptGrace, busyPoll, onWarning, maxWrite, passthrough: 'off' })
+    super(new DeviceTransport(fd, resolved.maxWrite), device, resolved)
     this.path = `/dev/${name}`
     this.#name = name
     this.#options = options

@@ -61,7 +61,7 @@ export interface DispatchEvents {
 
 export class Dispatcher implements RequestReceiver {
   readonly interrupts: Interrupts
-  readonly counters = new Counters()
+  readonly counters: Counters
   readonly passthrough: Passthrough
   readonly notifier: Notifier
   negotiation: Negotiation | undefined
@@ -90,7 +90,9 @@ export class Dispatcher implements RequestReceiver {
     wanted: ReadonlySet<InitFlagName>,
     device: BackingDevice,
     events: DispatchEvents,
+    counters = new Counters(),
   ) {
+    this.counters = counters
     this.#transport = transport
     this.#filesystem = filesystem
     this.#options = options

@@ -10,6 +10,10 @@ const BUCKETS = (31 - SUB_BITS) * SUB_BUCKETS + SUB_BUCKETS
 const COUNT = 0
 const SUM = 1
 const MAX = 2
+const TOTALS = 3
+
+/** Memory of one histogram. */
+export const HISTOGRAM_BYTES = TOTALS * 8 + BUCKETS * 4
 
 function bucketOf(steps: number): number {
   if (steps < SUB_BUCKETS) return steps
@@ -30,9 +34,23 @@ function valueOf(bucket: number): number {
  * maximum is exact. `record` allocates nothing.
  */
 export class Histogram {
-  readonly #buckets = new Uint32Array(BUCKETS)
+  readonly #buckets: Uint32Array
   // Numbers with fractions in a plain field would be boxed again and again.
-  readonly #totals = new Float64Array(3)
+  readonly #totals: Float64Array
+
+  /** In memory of its own, or in the {@link HISTOGRAM_BYTES} of `memory` from `offset`. */
+  constructor(memory: ArrayBufferLike = new ArrayBuffer(HISTOGRAM_BYTES), offset = 0) {
+    this.#totals = new Float64Array(memory, offset, TOTALS)
+    this.#buckets = new Uint32Array(memory, offset + TOTALS * 8, BUCKETS)
+  }
+
+  /** Adds everything that another one has recorded. */
+  add(other: Histogram): void {
+    for (let bucket = 0; bucket < BUCKETS; bucket++) this.#buckets[bucket] += other.#buckets[bucket]
+    this.#totals[COUNT] += other.#totals[COUNT]
+    this.#totals[SUM] += other.#totals[SUM]
+    this.#totals[MAX] = Math.max(this.#totals[MAX], other.#totals[MAX])
+  }
 
   /** Adds one latency in microseconds; negative ones (a clock set back) count as 0. */
   record(microseconds: number): void {

@@ -8,10 +8,12 @@ import type { Filesystem } from './filesystem.js'
 import { importFilesystem } from './filesystem-module.js'
 import { fromFd, parseDevFd } from './from-fd.js'
 import { wishes } from './init.js'
-import { moduleOptionNames, resolveOptions } from './options.js'
-import type { ModuleOptions, SessionOptions } from './options.js'
+import { moduleOptionNames, resolveOptions, resolveWorkers } from './options.js'
+import type { ModuleOptions, ResolvedOptions, SessionOptions } from './options.js'
 import { Session } from './session.js'
 import { chooseTransport, makeTransport } from './transport.js'
+import { Team, forTeam } from './team.js'
+import type { TeamPlan } from './team.js'
 import { unwatch, watch } from './shutdown.js'
 import { mountInWorker } from './worker-session.js'
 import type { WorkerSession } from './worker-session.js'
@@ -66,10 +68,11 @@ export async function mount(
     throw new OptionError(
       `a mount point is a path, not ${typeof mountPoint === 'object' ? 'an object' : typeof mountPoint}`,
     )
-  const { worker, data, transferList: _, ...sessionOptions } = options
+  const { worker, data, transferList: _, workers: _count, pinWorkers: _pin, ...sessionOptions } = options
   if (served instanceof URL) {
     if (worker !== false) return abortable(options.signal, () => mountInWorker(mountPoint, served, options))
-    return mountHere(mountPoint, await importFilesystem(served.href, data), sessionOptions)
+    const plan = { module: served.href, data, ...resolveWorkers(options) }
+    return mountHere(mountPoint, await importFilesystem(served.href, data), sessionOptions, plan)
   }
   refuseModuleOptions(served, options)
   return mountHere(mountPoint, served as Filesystem, sessionOptions)
@@ -92,19 +95,48 @@ function refuseModuleOptions(served: unknown, options: ModuleOptions): void {
   )
 }
 
-async function mountHere(
+/** Not for authors: mounts what this thread has, served by it and, where `plan` says so, by others that import its module. */
+export async function mountHere(
   mountPoint: string,
   filesystem: Filesystem,
   options: SessionOptions,
+  plan?: TeamPlan,
 ): Promise<Session> {
+  const threads = plan?.workers ?? 1
   const passed = parseDevFd(mountPoint)
-  if (passed !== undefined) return fromFd(passed, filesystem, options)
-  const resolved = chooseTransport(resolveOptions(options), filesystem)
+  if (passed !== undefined) {
+    if (threads === 1) return fromFd(passed, filesystem, options)
+    throw new OptionError(
+      'option `workers` is for a mount that is made here; on a descriptor that is mounted already, use addWorkers()',
+    )
+  }
+  const given = resolveOptions(options)
+  const resolved = chooseTransport(
+    threads > 1 ? forTeam(given, filesystem) : given,
+    filesystem,
+    threads,
+  )
   // Impossible wishes are refused before anything is mounted.
   wishes(resolved, (method) => typeof filesystem[method as keyof Filesystem] === 'function')
+  if (plan === undefined || threads === 1) return begin(mountPoint, filesystem, resolved)
+  const team = await Team.gather(plan, resolved)
+  try {
+    return await begin(mountPoint, filesystem, resolved, team)
+  } catch (error) {
+    await team.dismiss()
+    throw error
+  }
+}
+
+function begin(
+  mountPoint: string,
+  filesystem: Filesystem,
+  resolved: ResolvedOptions,
+  team?: Team,
+): Promise<Session> {
   return abortable(resolved.signal, async () => {
     const { mounted, finish } = await beginMount(mountPoint, resolved)
-    const transport = makeTransport(mounted.fd, resolved)
+    const transport = makeTransport(mounted.fd, resolved, team?.queues)
     const session = new Session(transport, filesystem, resolved, mounted)
     // From here on the end of this thread or process takes the mount with it, even one that gets its place just then.
     transport.detachAtExit(mounted.mountPoint, mounted.minor)
@@ -114,7 +146,14 @@ async function mountHere(
       session.start(),
       resolved.syncInit ? finish() : undefined,
     ])
-    if (started.status === 'fulfilled' && finished.status === 'fulfilled') return session
+    if (started.status === 'fulfilled' && finished.status === 'fulfilled') {
+      await team?.join(session, resolved).catch(async (error: unknown) => {
+        session.abort()
+        await session.shutdown()
+        throw error
+      })
+      return session
+    }
     if (started.status === 'fulfilled') await session.shutdown()
     else await clearDeadMount(mounted)
     throw started.status === 'rejected' ? started.reason : (finished as PromiseRejectedResult).reason

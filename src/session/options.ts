@@ -1,5 +1,6 @@
 // The options of mount(): validated in one place, every unknown key refused by name.
 import type { Transferable } from 'node:worker_threads'
+import { usableCpus } from '../device/cpus.js'
 import { foldWords } from '../device/mount-options.js'
 import type { MountOptions } from '../device/mount-options.js'
 import { MOST_PER_QUEUE } from '../device/ring-queues.js'
@@ -60,8 +61,8 @@ export interface SessionOptions extends MountOptions {
   /**
    * How requests reach this process. `device` (default): read(2) and write(2) on /dev/fuse. `ring`: FUSE over io_uring (Linux
    * 6.14 and newer, where root has turned it on); mounting fails with the reason where it is impossible. `auto`: whichever
-   * measures better of what is possible, and the device while the guard is on; `session.stats()` says which and why. Over a ring there are no clones, no
-   * `notify.resend` and no `deadlockGuard`, and a killed writer waits for its handler.
+   * measures better of what is possible, and the device while the guard is on; `session.stats()` says which and why. Over a ring there are no clones but
+   * those of the option `workers`, no `notify.resend` and no `deadlockGuard`, and a killed writer waits for its handler.
    */
   transport?: 'auto' | 'device' | 'ring'
   /**
@@ -98,6 +99,17 @@ export interface ModuleOptions extends SessionOptions {
    * node:worker_threads is a copy of it. Anything that structured cloning can copy.
    */
   data?: unknown
+  /**
+   * Threads that serve the mount together, 1 (default) to 256, or `auto`: one for each CPU that this process may use. Each imports
+   * the module and has a filesystem of its own from it, which has to say `shareable: true`. With `transport: 'ring'` each thread
+   * serves the requests that are made on its CPUs. Takes away the deadlock guard and passthrough.
+   */
+  workers?: number | 'auto'
+  /**
+   * With `transport: 'ring'` and several workers: keep each on the CPUs that it serves, so that a request and its answer stay
+   * on one. Programs and threads that a handler starts inherit that. Default true.
+   */
+  pinWorkers?: boolean
   /** What of `data` moves to the worker instead of being copied: MessagePorts, ArrayBuffers, ... */
   transferList?: readonly Transferable[]
 }
@@ -234,7 +246,23 @@ const KNOWN_OF_PASSED = ['defaultPermissions', 'allowOther', 'allowRoot']
 export const sessionOptionNames: readonly string[] = Object.keys({ ...checks, ...mountChecks })
 
 /** Options that say something about a module, and nothing about a session. */
-export const moduleOptionNames = ['worker', 'data', 'transferList'] as const
+export const moduleOptionNames = ['worker', 'data', 'transferList', 'workers', 'pinWorkers'] as const
+
+const MOST_WORKERS = 256
+
+/** Validates the options of a module that say how many threads serve it. Throws an {@link OptionError}. */
+export function resolveWorkers({ workers = 1, pinWorkers = true }: ModuleOptions): {
+  workers: number
+  pinWorkers: boolean
+} {
+  const known = workers === 'auto' ? undefined : integer(1, MOST_WORKERS)(workers)
+  if (known !== undefined)
+    throw new OptionError(`option \`workers\` must be ${known} or 'auto', not ${show(workers)}`)
+  const wrong = boolean(pinWorkers)
+  if (wrong !== undefined)
+    throw new OptionError(`option \`pinWorkers\` must be ${wrong}, not ${show(pinWorkers)}`)
+  return { workers: workers === 'auto' ? usableCpus().length : workers, pinWorkers }
+}
 
 /** Validates options and fills in the defaults. Throws an {@link OptionError} that names the key and the fix. */
 export function resolveOptions(given: SessionOptions): ResolvedOptions {

@@ -1,9 +1,9 @@
 // One descriptor and its dispatcher from the first request to the end, without a mount of its own: what a clone of a
 // connection and a character device have in common.
-import { DeviceTransport } from '../device/device.js'
-import type { RequestReceiver } from '../device/transport.js'
+import type { RequestReceiver, Transport } from '../device/transport.js'
 import type { BackingDevice } from './backing.js'
 import { Dispatcher } from './dispatch.js'
+import type { DispatchEvents } from './dispatch.js'
 import { warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
@@ -11,34 +11,36 @@ import type { Negotiation } from './init.js'
 import type { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
 import { tell } from './shutdown.js'
-import type { OperationStats } from './stats.js'
+import type { Counters, OperationStats } from './stats.js'
 
 /** Serves the requests of one descriptor. */
 export abstract class Served implements BackingDevice, AsyncDisposable {
   /** Settles when nothing is served any more, whoever ended it: the kernel, or {@link close}. */
   readonly closed: Promise<void>
-  protected readonly transport: DeviceTransport
+  protected readonly transport: Transport
   protected readonly dispatcher: Dispatcher
   readonly #onWarning: (problem: DevfuseWarning) => void
   #resolveClosed!: () => void
   #ended = false
 
-  /** Takes `fd` over; `wanted` are the INIT flags that were asked for. */
+  /** `wanted` are the INIT flags that were asked for. */
   constructor(
-    fd: number,
+    transport: Transport,
     filesystem: Filesystem,
     options: ResolvedOptions,
     wanted: Negotiation['wanted'] = new Set(),
+    counters?: Counters,
   ) {
     this.#onWarning = options.onWarning
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve))
-    this.transport = new DeviceTransport(fd, options.maxWrite)
+    this.transport = transport
     if (options.busyPoll !== undefined) this.transport.setBusyPoll(options.busyPoll)
-    this.dispatcher = new Dispatcher(this.transport, filesystem, options, wanted, this, {
+    const events: DispatchEvents = {
       ready: () => undefined,
       failed: (error) => this.report(warning('ERR_DEVFUSE_NEGOTIATION', error.message, error)),
       ended: () => this.end(),
-    })
+    }
+    this.dispatcher = new Dispatcher(transport, filesystem, options, wanted, this, events, counters)
   }
 
   /** The descriptor, -1 once it is closed. */

@@ -168,12 +168,13 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
       uptime: Math.round(performance.now() - this.#startedAt) / 1000,
       transport: this.#transport.name,
       transportReason: this.#options.transportReason ?? 'it is the only one',
+      threads: 1 + (this.#cloning?.counters.length ?? 0),
       kernelMinor,
       minor,
       inFlight: interrupts.size,
       deadlocks: this.#guard.deadlocks,
       passthrough: { ...passthrough.stats(), unavailable: passthrough.unavailable },
-      operations: counters.snapshot(),
+      operations: counters.snapshot(this.#cloning?.counters),
       device: this.#transport.stats(),
     }
   }
@@ -203,18 +204,28 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
    * OptionError unless the filesystem says `shareable: true` and the mount was made with `passthrough: 'off'`.
    */
   clone(): Clone {
-    requireShareable(this.#filesystem, this.negotiation.agreed)
     if (this.#transport.name === 'ring') {
       throw new OptionError(
-        "all requests over io_uring come to the thread that mounted: mount with transport: 'device' to serve with several",
+        'the queues of a ring are shared out when it is made: mount with the option `workers`, or with ' +
+          "transport: 'device', which takes further threads at any time",
       )
     }
+    return this.cloneFor()
+  }
+
+  /** Not for authors: a clone for the thread that serves `queues` of the ring, where there is one. */
+  cloneFor(queues: readonly number[] = []): Clone {
+    requireShareable(this.#filesystem, this.negotiation.agreed)
     const fd = this.fd < 0 ? ENODEV : this.#transport.clone()
     if (fd < 0) throw systemError(fd, 'ioctl', explainClone(fd))
     // While this thread waits, another one may answer.
     this.#guard.end(this.#transport)
     this.#cloning ??= new Cloning(this.#dispatcher)
-    return this.#cloning.clone(fd, this.mountPoint, this.#options.encoding, this.negotiation)
+    const { negotiation, mountPoint } = this
+    const { encoding, ringDepth, access, owner, allowOther, interruptGrace, timeGran } = this.#options
+    const rules = { access, owner, allowOther, interruptGrace, timeGran }
+    const ring = this.#transport.name === 'ring' ? { ring: { queues, depth: ringDepth } } : {}
+    return this.#cloning.clone({ fd, mountPoint, rules, encoding, negotiation, ...ring })
   }
 
   /**
@@ -265,6 +276,11 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     if (this.#mounted !== undefined && this.#transport.connected) detachNow(this.#mounted)
     this.#control?.close()
     this.#transport.close()
+  }
+
+  /** Ends the connection at once: requests that somebody waits for fail, and the mount goes. */
+  abort(): void {
+    if (this.#mounted !== undefined && this.#transport.connected) abortConnection(this.#mounted)
   }
 
   /** Passes a survived problem to the option `onWarning`. */
@@ -323,6 +339,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     unwatch(this)
     this.#control?.close()
     this.#transport.close()
+    this.#cloning?.siblings.end()
     this.#resolveOver()
     void this.#finish(this.#ended)
   }

@@ -2,7 +2,7 @@
 // on every answer, read by `session.stats()` and `devfuse stats`.
 import { operations } from '../protocol/index.js'
 import type { TransportStats } from '../device/transport.js'
-import { Histogram } from './histogram.js'
+import { HISTOGRAM_BYTES, Histogram } from './histogram.js'
 
 /** Figures of one operation; latencies in microseconds from reading the request to writing its answer. */
 export interface OperationStats {
@@ -27,6 +27,8 @@ export interface SessionStats {
   /** `device`, `ring` or `fake`, and why it was taken. */
   transport: string
   transportReason: string
+  /** Threads that serve the mount. `operations` sums over all of them; `inFlight` and `device` are those of the first one. */
+  threads: number
   /** The kernel's and the agreed protocol minor, 7.x. */
   kernelMinor: number
   minor: number
@@ -52,13 +54,35 @@ export interface SessionStats {
 }
 
 const OPCODES = 64
+const SUMS = 4
+const SHARED_BYTES = OPCODES * (SUMS * 8 + HISTOGRAM_BYTES)
 
 export class Counters {
-  readonly #count = new Float64Array(OPCODES)
-  readonly #errors = new Float64Array(OPCODES)
-  readonly #bytesIn = new Float64Array(OPCODES)
-  readonly #bytesOut = new Float64Array(OPCODES)
+  /** Where another thread can read them, for {@link Counters} of its own over the same memory. */
+  readonly memory: SharedArrayBuffer | undefined
+  readonly #count: Float64Array
+  readonly #errors: Float64Array
+  readonly #bytesIn: Float64Array
+  readonly #bytesOut: Float64Array
   readonly #latency: (Histogram | undefined)[] = Array.from({ length: OPCODES })
+
+  constructor(memory?: SharedArrayBuffer) {
+    this.memory = memory
+    const sums = memory ?? new ArrayBuffer(OPCODES * SUMS * 8)
+    const row = (index: number): Float64Array => new Float64Array(sums, index * OPCODES * 8, OPCODES)
+    this.#count = row(0)
+    this.#errors = row(1)
+    this.#bytesIn = row(2)
+    this.#bytesOut = row(3)
+    if (memory === undefined) return
+    for (let opcode = 0; opcode < OPCODES; opcode++)
+      this.#latency[opcode] = new Histogram(memory, OPCODES * SUMS * 8 + opcode * HISTOGRAM_BYTES)
+  }
+
+  /** Memory for counters that several threads can read, and one writes. */
+  static share(): SharedArrayBuffer {
+    return new SharedArrayBuffer(SHARED_BYTES)
+  }
 
   /** One answer; the times of request and answer are in milliseconds of the same clock. */
   answered(opcode: number, since: number, now: number, error: number, bytesOut: number): void {
@@ -80,19 +104,23 @@ export class Counters {
     if (opcode < OPCODES) this.#bytesIn[opcode] += bytes
   }
 
-  snapshot(): Record<string, OperationStats> {
+  /** The figures of this thread and of `others` together. */
+  snapshot(others: readonly Counters[] = []): Record<string, OperationStats> {
     const result: Record<string, OperationStats> = {}
+    const all = [this, ...others]
     for (let opcode = 0; opcode < OPCODES; opcode++) {
       const info = operations[opcode]
-      const count = this.#count[opcode] ?? 0
+      const sum = (of: (one: Counters) => Float64Array): number =>
+        all.reduce((total, one) => total + of(one)[opcode], 0)
+      const count = sum((one) => one.#count)
       if (info === undefined || count === 0) continue
-      const histogram = this.#latency[opcode]
+      const histogram = latencyOf(all.map((one) => one.#latency[opcode]))
       const at = (percent: number): number => round(histogram?.percentile(percent) ?? 0)
       result[kernelName(info.name)] = {
         count,
-        errors: this.#errors[opcode] ?? 0,
-        bytesIn: this.#bytesIn[opcode] ?? 0,
-        bytesOut: this.#bytesOut[opcode] ?? 0,
+        errors: sum((one) => one.#errors),
+        bytesIn: sum((one) => one.#bytesIn),
+        bytesOut: sum((one) => one.#bytesOut),
         p50: at(50),
         p90: at(90),
         p99: at(99),
@@ -101,6 +129,13 @@ export class Counters {
     }
     return result
   }
+}
+
+function latencyOf(parts: readonly (Histogram | undefined)[]): Histogram | undefined {
+  if (parts.length === 1) return parts[0]
+  const sum = new Histogram()
+  for (const part of parts) if (part !== undefined) sum.add(part)
+  return sum
 }
 
 /** `copyFileRange64` as the kernel spells it: COPY_FILE_RANGE_64. */

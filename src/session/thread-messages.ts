@@ -16,6 +16,8 @@ export interface MountOrders {
   /** URL of the module whose default export is the filesystem, or makes it. */
   module: string
   options: ModuleOptions
+  /** How many threads serve it, this one included. */
+  plan: { workers: number; pinWorkers: boolean }
 }
 
 /** A method of the session to call there. */

@@ -1,6 +1,7 @@
 // Which transport a mount gets, and why: settled before anything is mounted.
 import { isMainThread } from 'node:worker_threads'
 import { DeviceTransport } from '../device/device.js'
+import { usableCpus } from '../device/cpus.js'
 import { whyNoRing } from '../device/ring-support.js'
 import { RingTransport } from '../device/ring.js'
 import type { Transport } from '../device/transport.js'
@@ -14,7 +15,11 @@ const MEASURED =
   'time; one client got as many, and bulk data that handlers serve ran at 0.8 to 0.9'
 
 /** The options with `auto` made up. Throws an OptionError where `ring` is impossible, with the fix. */
-export function chooseTransport(options: ResolvedOptions, filesystem: Filesystem): ResolvedOptions {
+export function chooseTransport(
+  options: ResolvedOptions,
+  filesystem: Filesystem,
+  threads = 1,
+): ResolvedOptions {
   const { transport } = options
   if (transport === 'device') return { ...options, transportReason: 'the option asks for it' }
   const reason = whyNoRing()
@@ -23,11 +28,15 @@ export function chooseTransport(options: ResolvedOptions, filesystem: Filesystem
     return { ...options, transportReason: 'the option asks for it' }
   }
   if (reason !== undefined) return { ...options, transport: 'device', transportReason: reason }
-  if (filesystem.shareable === true) {
-    const transportReason = 'the filesystem is shareable, and only the device is served by several threads'
+  if (threads === 1 && filesystem.shareable === true) {
+    const transportReason = 'the filesystem is shareable, and only the device takes further threads later'
     return { ...options, transport: 'device', transportReason }
   }
-  if (isMainThread && options.deadlockGuard) {
+  if (threads > usableCpus().length) {
+    const transportReason = 'a ring takes one thread for each CPU at the most'
+    return { ...options, transport: 'device', transportReason }
+  }
+  if (threads === 1 && isMainThread && options.deadlockGuard) {
     const transportReason =
       'the deadlock guard sees requests on the device only: serve the mount from a worker, or set deadlockGuard: false'
     return { ...options, transport: 'device', transportReason }
@@ -36,6 +45,12 @@ export function chooseTransport(options: ResolvedOptions, filesystem: Filesystem
 }
 
 /** The transport that was chosen, on a descriptor of /dev/fuse that it owns from then on. */
-export function makeTransport(fd: number, { transport, maxWrite, ringDepth }: ResolvedOptions): Transport {
-  return transport === 'ring' ? new RingTransport(fd, maxWrite, ringDepth) : new DeviceTransport(fd, maxWrite)
+export function makeTransport(
+  fd: number,
+  { transport, maxWrite, ringDepth }: ResolvedOptions,
+  queues?: readonly number[],
+): Transport {
+  return transport === 'ring'
+    ? new RingTransport(fd, maxWrite, { depth: ringDepth, queues })
+    : new DeviceTransport(fd, maxWrite)
 }

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { parentPort, workerData } from 'node:worker_threads'
 import { importFilesystem } from './filesystem-module.js'
-import { mount } from './mount.js'
+import { mountHere } from './mount.js'
 import { settlesWithin } from './patience.js'
 import type { Session } from './session.js'
 import { packError } from './thread-messages.js'
@@ -17,18 +17,16 @@ if (parentPort !== null) {
   await serve(orders)
 }
 
-async function serve({ port, mountPoint, module, options }: MountOrders): Promise<void> {
+async function serve({ port, mountPoint, module, options, plan }: MountOrders): Promise<void> {
   const say = (message: ThreadMessage): void => port.postMessage(message)
   const { signal, gaveUp, heed } = surrender()
   let session: Session
   port.on('message', heed)
   try {
     const filesystem = await Promise.race([importFilesystem(module, workerData), gaveUp])
-    session = await mount(mountPoint, filesystem, {
-      ...options,
-      signal,
-      onWarning: (problem) => say({ said: 'warning', warning: packError(problem) }),
-    })
+    const warned = (problem: Error): void => say({ said: 'warning', warning: packError(problem) })
+    const all = { ...options, signal, onWarning: warned }
+    session = await mountHere(mountPoint, filesystem, all, { module, data: workerData as unknown, ...plan })
   } catch (error) {
     say({ said: 'failed', error: packError(error) })
     port.close()

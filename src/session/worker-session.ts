@@ -9,7 +9,7 @@ import { OptionError, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import type { Negotiation } from './init.js'
 import type { Notifier } from './notify.js'
-import { resolveOptions } from './options.js'
+import { resolveOptions, resolveWorkers } from './options.js'
 import type { ModuleOptions } from './options.js'
 import { settlesWithin } from './patience.js'
 import type { Closed, UnmountOptions } from './session.js'
@@ -58,7 +58,10 @@ export async function mountInWorker(
   module: URL,
   given: ModuleOptions,
 ): Promise<WorkerSession> {
-  const { worker: _, data, transferList = [], ...sessionOptions } = given
+  const { worker: _, data, transferList = [], workers: _count, pinWorkers: _pin, ...sessionOptions } = given
+  const plan = resolveWorkers(given)
+  if (plan.workers > 1 && transferList.length > 0)
+    throw new OptionError('option `transferList` goes with one worker only: what is moved to one, others cannot have')
   const { onWarning, handleSignals, signal } = resolveOptions(sessionOptions)
   const { onWarning: _theirs, signal: _ours, ...options } = sessionOptions
   if (signal !== undefined) throwIfAborted(signal)
@@ -69,6 +72,7 @@ export async function mountInWorker(
     mountPoint,
     module: module.href,
     options: { ...options, handleSignals: false },
+    plan,
   }
   worker.postMessage(orders, [port2])
   const first = hearOfMount(worker, port, onWarning)

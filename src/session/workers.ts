@@ -1,24 +1,41 @@
 // Worker threads that serve a mount together with the one that mounted it: starts them and hands each its clone.
-import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
-import type { WorkerOptions } from 'node:worker_threads'
+import { MessageChannel, Worker } from 'node:worker_threads'
+import type { MessagePort, WorkerOptions } from 'node:worker_threads'
 import { packageRoot } from '../package-root.js'
 import { syscalls } from '../syscalls/index.js'
 import type { Clone } from './clone.js'
-import { warning } from './errors.js'
+import { OptionError, warning } from './errors.js'
+import type { DevfuseWarning } from './errors.js'
 import type { Session } from './session.js'
+import { packError, unpackError } from './thread-messages.js'
+import type { PackedError } from './thread-messages.js'
 
-/** What a worker thread gets to know. */
+/** The first message to a worker thread; what follows goes over `port`. */
 export interface WorkerOrders {
-  clone: Clone
-  /** URL of the module whose default export is the filesystem. */
+  port: MessagePort
+  /** URL of the module whose default export is the filesystem, or makes it. */
   module: string
 }
 
+/** What the worker thread is told once there is a mount. */
+export interface ServeOrder {
+  clone: Clone
+  /** The CPUs to stay on; undefined: any. */
+  cpus?: readonly number[]
+  busyPoll?: number
+}
+
+/** What it says. */
+export type WorkerMessage =
+  | { said: 'ready' }
+  | { said: 'serving' }
+  | { said: 'failed'; error: PackedError }
+  | { said: 'warning'; warning: PackedError }
+
 /**
  * Serves the mount of `session` with `count` more threads. Each imports `module`, whose default export is a filesystem that says
- * `shareable: true`; `workerData` reaches it as `workerData` of node:worker_threads. Resolves with the threads once all of them
- * serve. They end with the mount, and keep the process alive until then.
+ * `shareable: true`, or makes one from `workerData`, which is its `workerData` of node:worker_threads, too. Resolves with the
+ * threads once all of them serve. They end with the mount, and keep the process alive until then.
  *
  * Rejects where a thread fails to start; those that serve already go on. One that dies later is reported through `onWarning`, its
  * unanswered requests fail with ECONNABORTED, and the others go on.
@@ -29,42 +46,125 @@ export async function addWorkers(
   count: number,
   options: { workerData?: unknown } = {},
 ): Promise<Worker[]> {
-  return Promise.all(Array.from({ length: count }, () => addWorker(session, String(module), options)))
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const clone = session.clone()
+      const recruit = new Recruit(String(module), options.workerData)
+      try {
+        await recruit.ready
+      } catch (error) {
+        syscalls.close(clone.fd)
+        throw error
+      }
+      await recruit.serve(session, { clone })
+      return recruit.worker
+    }),
+  )
 }
 
-async function addWorker(
-  session: Session,
-  module: string,
-  options: { workerData?: unknown },
-): Promise<Worker> {
-  const clone = session.clone()
-  const orders: WorkerOrders = { clone, module }
-  const worker = startThread('worker-entry.js', {
-    workerData: options.workerData,
-    argv: [clone.mountPoint],
-  })
-  const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error))
-  const gone = once(worker, 'exit').then(([code]) =>
-    Promise.reject(new Error(`the worker thread ended with exit code ${String(code)} before it served`)),
-  )
-  worker.postMessage(orders)
-  try {
-    await Promise.race([once(worker, 'message'), failed, gone])
-  } finally {
-    // The thread has taken a copy of its own, or never will.
-    syscalls.close(clone.fd)
-    gone.catch(() => undefined)
+/** A worker thread that imports a filesystem, and then waits for a mount to serve. */
+export class Recruit {
+  readonly worker: Worker
+  /** The filesystem is there. Rejects with what is wrong with its module. */
+  readonly ready: Promise<void>
+  readonly #port: MessagePort
+  readonly #gone: Promise<never>
+  #report: (problem: DevfuseWarning) => void = () => undefined
+
+  constructor(module: string, workerData: unknown) {
+    const { port1, port2 } = new MessageChannel()
+    this.#port = port1
+    this.worker = startThread('worker-entry.js', { name: 'devfuse worker', workerData })
+    const orders: WorkerOrders = { port: port2, module }
+    this.worker.postMessage(orders, [port2])
+    this.#gone = new Promise((_, reject) => {
+      this.worker.once('error', reject)
+      this.worker.once('exit', (code) =>
+        reject(new Error(`the worker thread ended with exit code ${code} before it served`)),
+      )
+    })
+    this.#gone.catch(() => undefined)
+    this.ready = this.#hear('ready')
+    this.ready.catch(() => undefined)
+    // The thread keeps the process alive by itself.
+    this.#port.unref()
   }
-  failed.catch((error: unknown) =>
-    session.report(
-      warning(
-        'ERR_DEVFUSE_WORKER',
-        `a worker thread that serves ${clone.mountPoint} died: ${String(error)}`,
-        error,
+
+  /** Has it serve the clone of `order`, whose descriptor is given away. Rejects where it cannot, with the thread ended. */
+  async serve(session: Session, order: ServeOrder): Promise<void> {
+    this.#report = (problem) => session.report(problem)
+    this.#port.postMessage(order)
+    try {
+      await this.#hear('serving')
+    } catch (error) {
+      await this.worker.terminate()
+      throw error
+    } finally {
+      // The thread has taken a copy of its own, or never will.
+      syscalls.close(order.clone.fd)
+    }
+    this.#watch(session, order.clone)
+  }
+
+  /** Nothing is to be served. */
+  async dismiss(): Promise<void> {
+    await this.worker.terminate()
+  }
+
+  #hear(word: 'ready' | 'serving'): Promise<void> {
+    const heard = new Promise<void>((resolve, reject) => {
+      const listen = (message: WorkerMessage): void => {
+        if (message.said === 'warning') this.#report(unpackError(message.warning) as DevfuseWarning)
+        else if (message.said === 'failed') reject(unpackError(message.error))
+        else if (message.said === word) resolve()
+      }
+      this.#port.on('message', listen)
+      void this.#gone.catch(() => this.#port.off('message', listen))
+    })
+    return Promise.race([heard, this.#gone])
+  }
+
+  #watch(session: Session, { mountPoint, ring }: Clone): void {
+    let ended = false
+    void session.closed.then(() => (ended = true))
+    this.worker.once('error', (error) =>
+      session.report(
+        warning(
+          'ERR_DEVFUSE_WORKER',
+          `a worker thread that serves ${mountPoint} died: ${String(error)}`,
+          error,
+        ),
       ),
-    ),
-  )
-  return worker
+    )
+    if (ring === undefined) return
+    this.worker.once('exit', () => {
+      if (ended || session.fd < 0) return
+      // Kernel: what is made on the CPUs of its queues, and what it has not answered, would wait for ever.
+      session.report(
+        warning(
+          'ERR_DEVFUSE_WORKER',
+          `a worker thread that serves ${mountPoint} over io_uring is gone: the connection is aborted`,
+        ),
+      )
+      session.abort()
+    })
+  }
+}
+
+/** Starts a thread for each of `count`, and waits until all have their filesystems. Rejects with none left. */
+export async function recruit(count: number, module: string, data: unknown): Promise<Recruit[]> {
+  let recruits: Recruit[] = []
+  try {
+    recruits = Array.from({ length: count }, () => new Recruit(module, data))
+    await Promise.all(recruits.map(({ ready }) => ready))
+    return recruits
+  } catch (error) {
+    await Promise.all(recruits.map((one) => one.dismiss()))
+    if ((error as { name?: string }).name !== 'DataCloneError') throw error
+    throw new OptionError(`option \`data\` cannot be copied to a worker: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
 }
 
 /**
@@ -75,3 +175,6 @@ export function startThread(file: string, options: WorkerOptions): Worker {
   const entry = new URL(`dist/session/${file}`, packageRoot()).href
   return new Worker(`import(${JSON.stringify(entry)})`, { ...options, eval: true })
 }
+
+/** What a worker thread says of something thrown. */
+export const failed = (error: unknown): WorkerMessage => ({ said: 'failed', error: packError(error) })

@@ -67,6 +67,7 @@ const table = {
   unshare: [272, 97],
   setns: [308, 268],
   io_uring_setup: [425, 425],
+  sched_setaffinity: [203, 122],
 } as const
 
 /** Kernel names of the system calls that this library knows. */

@@ -37,6 +37,9 @@ export function processCalls({ call }: Door) {
       params[2] = IORING_SETUP_SQE128
       return call(nr.io_uring_setup, entries, params)
     },
+    /** sched_setaffinity(2) of thread `tid`, 0 for the calling one: `mask` has a bit for each CPU. */
+    schedSetaffinity: (tid: number, mask: Uint8Array): number =>
+      call(nr.sched_setaffinity, tid, mask.byteLength, mask),
     /** setns(2), in the calling thread only. */
     setns: (fd: number, type = 0): number => call(nr.setns, fd, type),
   }
