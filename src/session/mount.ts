@@ -111,11 +111,7 @@ export async function mountHere(
     )
   }
   const given = resolveOptions(options)
-  const resolved = chooseTransport(
-    threads > 1 ? forTeam(given, filesystem) : given,
-    filesystem,
-    threads,
-  )
+  const resolved = chooseTransport(threads > 1 ? forTeam(given, filesystem) : given, filesystem, threads)
   // Impossible wishes are refused before anything is mounted.
   wishes(resolved, (method) => typeof filesystem[method as keyof Filesystem] === 'function')
   if (plan === undefined || threads === 1) return begin(mountPoint, filesystem, resolved)

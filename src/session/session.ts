@@ -206,8 +206,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   clone(): Clone {
     if (this.#transport.name === 'ring') {
       throw new OptionError(
-        'the queues of a ring are shared out when it is made: mount with the option `workers`, or with ' +
-          "transport: 'device', which takes further threads at any time",
+        'the queues of a ring are shared out when it is made: mount with the option `workers`; to add threads later, ' +
+          "mount with transport: 'device'",
       )
     }
     return this.cloneFor()

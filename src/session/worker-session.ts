@@ -61,7 +61,9 @@ export async function mountInWorker(
   const { worker: _, data, transferList = [], workers: _count, pinWorkers: _pin, ...sessionOptions } = given
   const plan = resolveWorkers(given)
   if (plan.workers > 1 && transferList.length > 0)
-    throw new OptionError('option `transferList` goes with one worker only: what is moved to one, others cannot have')
+    throw new OptionError(
+      'option `transferList` goes with one worker only: what is moved to one, others cannot have',
+    )
   const { onWarning, handleSignals, signal } = resolveOptions(sessionOptions)
   const { onWarning: _theirs, signal: _ours, ...options } = sessionOptions
   if (signal !== undefined) throwIfAborted(signal)

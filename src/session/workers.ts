@@ -49,15 +49,15 @@ export async function addWorkers(
   return Promise.all(
     Array.from({ length: count }, async () => {
       const clone = session.clone()
-      const recruit = new Recruit(String(module), options.workerData)
+      const hired = new Recruit(String(module), options.workerData)
       try {
-        await recruit.ready
+        await hired.ready
       } catch (error) {
         syscalls.close(clone.fd)
         throw error
       }
-      await recruit.serve(session, { clone })
-      return recruit.worker
+      await hired.serve(session, { clone })
+      return hired.worker
     }),
   )
 }

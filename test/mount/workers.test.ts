@@ -51,9 +51,7 @@ async function who(mnt: string, calls: number, threads: number, cpu?: number): P
 const keptOn = (list: string): number =>
   readdirSync('/proc/self/task').filter((tid) => {
     try {
-      return readFileSync(`/proc/self/task/${tid}/status`, 'latin1').includes(
-        `Cpus_allowed_list:\t${list}\n`,
-      )
+      return readFileSync(`/proc/self/task/${tid}/status`, 'latin1').includes(`Cpus_allowed_list:\t${list}\n`)
     } catch {
       return false
     }
@@ -202,7 +200,10 @@ describe('workers over io_uring', { skip: noRing || one, timeout: 120_000 }, () 
     await run('timeout', ['-s', 'KILL', '20', 'taskset', '-c', `${cpu}`, 'stat', `${mnt}/die`])
     const { reason } = await session.closed
     assert.ok(reason === 'aborted' || reason === 'error', reason)
-    assert.ok(warnings.some((text) => /is gone/.test(text)), warnings.join())
+    assert.ok(
+      warnings.some((text) => /is gone/.test(text)),
+      warnings.join(),
+    )
     assert.equal(isMounted(mnt), false)
     await sh(`stat ${mnt}`)
   })
