@@ -49,7 +49,7 @@ export async function addWorkers(
   return Promise.all(
     Array.from({ length: count }, async () => {
       const clone = session.clone()
-      const hired = new Recruit(String(module), options.workerData)
+      const hired = new Recruit(String(module), options.workerData, [clone.mountPoint])
       try {
         await hired.ready
       } catch (error) {
@@ -71,10 +71,10 @@ export class Recruit {
   readonly #gone: Promise<never>
   #report: (problem: DevfuseWarning) => void = () => undefined
 
-  constructor(module: string, workerData: unknown) {
+  constructor(module: string, workerData: unknown, argv: string[] = []) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
-    this.worker = startThread('worker-entry.js', { name: 'devfuse worker', workerData })
+    this.worker = startThread('worker-entry.js', { name: 'devfuse worker', workerData, argv })
     const orders: WorkerOrders = { port: port2, module }
     this.worker.postMessage(orders, [port2])
     this.#gone = new Promise((_, reject) => {
