@@ -18,12 +18,17 @@ export const mountSpecs: Record<string, OptionSpec> = {
   'no-dev': { type: 'boolean', help: 'Device files do not work. The default for everybody but root.' },
   noexec: { type: 'boolean', help: 'Programs on the mount cannot be run.' },
   noatime: { type: 'boolean', help: 'Reading does not update access times.' },
+  transport: {
+    type: 'string',
+    values: ['device', 'ring', 'auto'],
+    help: 'How requests come. device (default): /dev/fuse; ring: io_uring; auto: the ring where it can be had.',
+  },
   quiet: { type: 'boolean', short: 'q', help: 'Do not print the line that says when the mount is ready.' },
 }
 
 /** The options of the session that {@link mountSpecs}, `--allow-other` and `--fsname` stand for; what is not said is absent. */
 export function mountOptions(values: OptionValues): SessionOptions {
-  const { fsname } = values
+  const { fsname, transport } = values
   if (values['allow-other'] === true && values.private === true) {
     throw new UsageError('--allow-other and --private exclude each other')
   }
@@ -34,6 +39,7 @@ export function mountOptions(values: OptionValues): SessionOptions {
     ...(values['no-dev'] === true && { dev: false }),
     ...(values.noexec === true && { noexec: true }),
     ...(values.noatime === true && { noatime: true }),
+    ...((transport === 'device' || transport === 'ring' || transport === 'auto') && { transport }),
     ...(typeof fsname === 'string' && { fsName: fsname }),
     control: true,
     onWarning: ({ message }) => process.stderr.write(`devfuse: ${message}\n`),

@@ -25,6 +25,7 @@ describe('devfuse memory', () => {
     const { size, inodes, mode, noatime, fsName } = options
     assert.deepEqual([size, inodes, mode, noatime, fsName], [2 ** 20, 10, 0o1777, true, 'x'])
     assert.equal(memoryOptions({ 'writeback-cache': true }, GIB).writebackCache, true)
+    assert.equal(memoryOptions({ transport: 'auto' }, GIB).transport, 'auto')
     assert.throws(() => memoryOptions({ mode: '999' }, GIB), UsageError)
     assert.throws(() => memoryOptions({ private: true, 'allow-other': true }, GIB), UsageError)
   })

@@ -2,16 +2,18 @@
 // connection to the socket says `DEVICE MOUNTPOINT OPTIONS` and gets `ok` or what went wrong.
 //
 //   node remount-server.js SOCKET memory|mirror-auto|mirror-on|mirror-off WORK
+//
+// TRANSPORT and REFUSE (flags of INIT, with commas) go to the options of the same name.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mount } from 'devfuse'
-import type { Session } from 'devfuse'
+import type { Session, SessionOptions } from 'devfuse'
 import { memoryFilesystem } from 'devfuse/memory'
 import type { MemoryFilesystem } from 'devfuse/memory'
-import { mountMirror } from 'devfuse/mirror'
+import { mirror } from 'devfuse/mirror'
 
 const [socketPath = '', kind = '', work = ''] = process.argv.slice(2)
 /** Bytes of a memory device. */
@@ -26,17 +28,23 @@ interface Device {
 
 const devices = new Map<string, Device>()
 // xfstests knows the type as `fuse`, without a subtype, and looks for the device's name among the mounts.
-const shown = { subtype: undefined, handleSignals: false } as const
+const shown: SessionOptions = {
+  subtype: undefined,
+  handleSignals: false,
+  transport: process.env['TRANSPORT'] as SessionOptions['transport'],
+}
+const refuse = process.env['REFUSE']?.split(',') as SessionOptions['refuse']
 
 function serve(name: string, mountPoint: string, device: Device, options: string[]): Promise<Session> {
   if (kind === 'memory') {
     const memory = (device.memory ??= memoryFilesystem({ size: SIZE, fsName: name }))
-    return mount(mountPoint, memory, { ...memory.mountOptions, ...shown, options })
+    return mount(mountPoint, memory, { ...memory.mountOptions, ...shown, options, refuse })
   }
   const source = join(work, name)
   mkdirSync(source, { recursive: true })
   const passthrough = kind.replace('mirror-', '') as 'auto' | 'on' | 'off'
-  return mountMirror(source, mountPoint, { ...shown, passthrough, fsName: name, options })
+  const filesystem = mirror(source, { passthrough, fsName: name, options, refuse })
+  return mount(mountPoint, filesystem, { ...filesystem.mountOptions, ...shown })
 }
 
 async function handle(line: string): Promise<string> {

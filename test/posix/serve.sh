@@ -1,5 +1,7 @@
 # Sourced by the scripts beside it: mounts the filesystem under test, takes it away again, and writes the summary.
 # Filesystems: memory, mirror-auto, mirror-on, mirror-off (passthrough), native (a plain directory).
+# SOURCE (ext4, xfs, btrfs) puts a mirror's source, or the plain directory, on a filesystem of that kind and of SOURCE_SIZE
+# (default 16G, sparse) on a loop device; without it, it lies in WORK. TRANSPORT (device, ring, auto) goes to the option of that name.
 
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,15 +25,30 @@ commit=$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)
 
 fail() { echo "$0: $*" >&2; exit 2; }
 
+# prepare_source DIRECTORY: makes it, on a device of its own where SOURCE says so.
+prepare_source() {
+  mkdir -p "$1"
+  [ -n "${SOURCE:-}" ] || return 0
+  local image=$1.img quiet=-q
+  [ "$SOURCE" = ext4 ] && quiet='-q -F'
+  truncate -s "${SOURCE_SIZE:-16G}" "$image"
+  # shellcheck disable=SC2086
+  "mkfs.$SOURCE" $quiet "$image" && mount -o loop "$image" "$1" || fail "no $SOURCE for $1"
+}
+
 # mount_filesystem NAME [ARGUMENTS of devfuse]: at $mnt, with everything that the suites need.
 mount_filesystem() {
   local name=$1
   shift
-  mkdir -p "$mnt" "$work/src"
+  mkdir -p "$mnt"
+  case $name in
+    native) prepare_source "$mnt"; return ;;
+    mirror-*) prepare_source "$work/src" ;;
+  esac
+  [ -n "${TRANSPORT:-}" ] && set -- --transport "$TRANSPORT" "$@"
   case $name in
     memory) "${devfuse[@]}" memory "$mnt" --size "${SIZE:-4G}" "$@" >"$work/server.log" 2>&1 & ;;
     mirror-*) "${devfuse[@]}" mirror "$work/src" "$mnt" --passthrough "${name#mirror-}" "$@" >"$work/server.log" 2>&1 & ;;
-    native) return ;;
     *) fail "unknown filesystem $name; it is memory, mirror-auto, mirror-on, mirror-off or native" ;;
   esac
   server=$!
@@ -46,6 +63,7 @@ mount_filesystem() {
 cleanup() {
   [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server" 2>/dev/null
   umount -l "$mnt" 2>/dev/null
+  umount "$work"/src "$work"/src/* 2>/dev/null
   [ -n "${KEEP:-}" ] || rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
@@ -53,5 +71,5 @@ trap 'exit 130' INT TERM
 
 # summary SUITE FILESYSTEM PASSED FAILED NOTRUN: the line that docs/conformance.md is made of.
 summary() {
-  echo "SUMMARY $1 | $2 | passed $3 | failed $4 | not run $5 | $(($(date +%s) - started)) s | $(date -I) | $commit"
+  echo "SUMMARY $1 | $2${SOURCE:+ of $SOURCE}${TRANSPORT:+ by $TRANSPORT} | passed $3 | failed $4 | not run $5 | $(($(date +%s) - started)) s | $(date -I) | $commit"
 }

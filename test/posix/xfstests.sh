@@ -2,7 +2,7 @@
 # Runs generic tests of a built xfstests with FSTYP=fuse, one by one with a time limit, mounting and unmounting as they like.
 #   xfstests.sh SUITE memory|mirror-auto|mirror-on|mirror-off [TEST...]
 # TESTs are such as generic/001; without any, the group `quick`. T is the time limit in seconds (default 300). The users fsgqa,
-# fsgqa2 and 123456-fsgqa have to exist. While it runs, /sbin/mount.fuse.devfuse is ours.
+# fsgqa2 and 123456-fsgqa have to exist. REFUSE names flags of INIT that the filesystem does without. While it runs, /sbin/mount.fuse.devfuse is ours.
 . "$(dirname "$0")/serve.sh"
 suite=${1:?the path of a built xfstests is missing} filesystem=${2:?the filesystem is missing}
 shift 2
@@ -31,6 +31,10 @@ exec node -e '
 HELPER
 chmod +x "$helper"
 mkdir -p "$work/test" "$work/scratch" "$work/results"
+if [ "$filesystem" != memory ]; then
+  prepare_source "$work/src/devfuse-test"
+  prepare_source "$work/src/devfuse-scratch"
+fi
 node "$root/build/test/posix/remount-server.js" "$work/socket" "$filesystem" "$work/src" >"$work/server.log" 2>&1 &
 server=$!
 for _ in $(seq 100); do [ -S "$work/socket" ] && break; sleep 0.1; done
@@ -44,17 +48,19 @@ else
 fi
 passed=0 failed=0 notrun=0
 for one in "${tests[@]}"; do
+  since=$(date +%s)
   timeout -k 5 "${T:-300}" ./check "$one" >"$work/one" 2>&1 </dev/null
   status=$?
+  took=$(($(date +%s) - since))s
   if grep -q '\[not run\]' "$work/one"; then
     notrun=$((notrun + 1))
     echo "not run $one: $(sed -n 's/.*\[not run\] //p' "$work/one" | head -1)"
   elif [ $status = 0 ]; then
     passed=$((passed + 1))
-    echo "passed  $one"
+    echo "passed  $one $took"
   else
     failed=$((failed + 1))
-    echo "FAILED  $one: status $status"
+    echo "FAILED  $one $took: status $status"
     grep -A10 "^$one" "$work/one" | sed 's/^/        /'
     if [ $status = 124 ] || [ $status = 137 ]; then umount -l "$work/test" "$work/scratch" 2>/dev/null; fi
   fi
