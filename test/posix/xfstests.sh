@@ -10,7 +10,8 @@ shift 2
 case $filesystem in memory | mirror-auto | mirror-on | mirror-off) ;; *) fail "unknown filesystem $filesystem" ;; esac
 helper=/sbin/mount.fuse.devfuse
 [ -e "$helper" ] && fail "$helper exists: another run uses it, or left it behind; remove it"
-trap 'rm -f "$helper"; umount -l "$work"/test "$work"/scratch 2>/dev/null; cleanup' EXIT
+check=
+trap 'rm -f "$helper"; [ -n "$check" ] && pkill -KILL -s "$check"; umount -l "$work"/test "$work"/scratch 2>/dev/null; cleanup' EXIT
 cat >"$helper" <<HELPER
 #!/bin/bash
 # mount.fuse.devfuse DEVICE MOUNTPOINT -o OPTIONS: asks the server of the run.
@@ -46,24 +47,50 @@ if [ $# = 0 ]; then
 else
   tests=("$@")
 fi
-passed=0 failed=0 notrun=0
-for one in "${tests[@]}"; do
-  since=$(date +%s)
-  timeout -k 5 "${T:-300}" ./check "$one" >"$work/one" 2>&1 </dev/null
-  status=$?
-  took=$(($(date +%s) - since))s
-  if grep -q '\[not run\]' "$work/one"; then
-    notrun=$((notrun + 1))
-    echo "not run $one: $(sed -n 's/.*\[not run\] //p' "$work/one" | head -1)"
-  elif [ $status = 0 ]; then
-    passed=$((passed + 1))
-    echo "passed  $one $took"
-  else
-    failed=$((failed + 1))
-    echo "FAILED  $one $took: status $status"
-    grep -A10 "^$one" "$work/one" | sed 's/^/        /'
-    if [ $status = 124 ] || [ $status = 137 ]; then umount -l "$work/test" "$work/scratch" 2>/dev/null; fi
+mapfile -t tests < <(printf '%s\n' "${tests[@]}" | sort -u)
+# The suite takes longest to start, so one `check` runs all tests, until one of them takes too long.
+passed=0 failed=0 notrun=0 log=$work/check
+while [ ${#tests[@]} -gt 0 ]; do
+  setsid ./check "${tests[@]}" >"$log" 2>&1 </dev/null &
+  check=$! current= since=$SECONDS
+  while kill -0 $check 2>/dev/null; do
+    sleep 1
+    now=$(grep -oE '^generic/[0-9]+' "$log" | tail -1)
+    [ "$now" = "$current" ] || { current=$now since=$SECONDS; }
+    [ $((SECONDS - since)) -le "${T:-300}" ] && continue
+    # Whatever it mounted goes away with it; the next `check` begins afresh.
+    pkill -KILL -s $check
+    umount -l "$work/test" "$work/scratch" 2>/dev/null
+    break
+  done
+  wait $check 2>/dev/null
+  if [ -z "$current" ]; then
+    cat "$log"
+    fail 'check did not begin'
   fi
+  left=()
+  for one in "${tests[@]}"; do
+    verdict=$(sed -n "s#^$one *##p" "$log")
+    grep -qE "^Failures:.* $one( |\$)" "$log" && verdict+=' [failed]'
+    case $verdict in
+      *'[not run]'*) notrun=$((notrun + 1)) && echo "not run $one: ${verdict##*\[not run\] }" ;;
+      *'[failed'* | *'output mismatch'* | *_check_*)
+        failed=$((failed + 1))
+        echo "FAILED  $one $verdict"
+        grep -A12 "^$one" "$log" | sed '1d; /^generic/,$d; s/^/        /'
+        ;;
+      *[0-9]s) passed=$((passed + 1)) && echo "passed  $one ${verdict##* }" ;;
+      *)
+        if [ "$one" = "$current" ]; then
+          failed=$((failed + 1))
+          echo "FAILED  $one took more than ${T:-300} s"
+        else
+          left+=("$one")
+        fi
+        ;;
+    esac
+  done
+  tests=("${left[@]}")
 done
 cd /
 summary xfstests "$filesystem" "$passed" "$failed" "$notrun"
