@@ -8,6 +8,9 @@ export interface Finished {
   stderr: string
 }
 
+/** A program that did not end in time; what it waits for may never come. */
+export class TimeoutError extends Error {}
+
 /** Runs a program to its end. Rejects when it exceeds `timeout` milliseconds or leaves with a status other than 0. */
 export async function run(command: readonly string[], timeout = 60_000): Promise<Finished> {
   const finished = await attempt(command, timeout)
@@ -29,7 +32,7 @@ export function attempt(command: readonly string[], timeout = 60_000): Promise<F
     const timer = setTimeout(() => {
       killGroup(child.pid)
       child.unref()
-      reject(new Error(`${command.join(' ')}: no end after ${timeout} ms`))
+      reject(new TimeoutError(`${command.join(' ')}: no end after ${timeout} ms`))
     }, timeout)
     child.on('error', (error) => {
       clearTimeout(timer)

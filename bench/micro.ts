@@ -9,7 +9,7 @@ import type { Figure, Plan } from './micro/measure.js'
 import { ReplayTransport } from './micro/replay.js'
 import { operationSamples, preparedFilesystem } from './micro/samples.js'
 import type { Sample } from './micro/samples.js'
-import { machine } from './report.js'
+import { machine } from './machine.js'
 
 const usage = `usage: npm run bench:micro -- [options]
   --only NAME,...  these operations alone
@@ -100,7 +100,7 @@ async function main(): Promise<void> {
   await session.unmount()
   closeSync(fd)
 
-  const about = machine('')
+  const about = await machine('/')
   console.log(`${about.model}, ${about.arch}, Linux ${about.kernel}, Node ${about.node}`)
   console.log(table(rows))
   for (const [name, samples] of Object.entries(operationSamples))

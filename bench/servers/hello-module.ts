@@ -1,5 +1,6 @@
-// The subject `hello`: the smallest filesystem with a statfs handler of its own, so that a round trip includes calling one.
-import { ENOENT, mount } from 'devfuse'
+// The filesystem of hello.ts, as a module that several threads can serve.
+import { ENOENT } from 'devfuse'
+import type { Filesystem } from 'devfuse'
 
 const root = {
   ino: 1,
@@ -14,9 +15,11 @@ const root = {
   gid: 0,
 }
 
-const session = await mount(process.argv[2], {
+const hello: Filesystem = {
+  shareable: true,
   lookup: () => ENOENT,
   getattr: () => ({ attr: root }),
   statfs: () => ({ blocks: 1000, bfree: 500, bavail: 500, files: 100, ffree: 50, bsize: 4096, namelen: 255 }),
-})
-await session.closed
+}
+
+export default hello
