@@ -8,7 +8,11 @@ const root = new URL('..', import.meta.url)
 const at = (path) => fileURLToPath(new URL(path, root))
 
 const { exports, bin } = JSON.parse(readFileSync(at('package.json'), 'utf8'))
-const threads = ['./dist/session/worker-entry.js', './dist/session/worker-session-entry.js']
+const threads = [
+  './dist/session/worker-entry.js',
+  './dist/session/worker-session-entry.js',
+  './dist/filesystems/mirror/worker.js',
+]
 const entries = [...Object.values(exports), ...Object.values(bin), ...threads].filter((path) =>
   path.endsWith('.js'),
 )

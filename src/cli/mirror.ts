@@ -1,5 +1,5 @@
 // devfuse mirror: mounts a directory tree a second time and serves it until it is unmounted.
-import type { MirrorOptions } from '../filesystems/mirror/index.js'
+import type { MirrorOptions, MountMirrorOptions } from '../filesystems/mirror/index.js'
 import { mountMirror } from '../filesystems/mirror/index.js'
 import { UsageError } from './command.js'
 import type { Command, OptionSpec, OptionValues } from './command.js'
@@ -36,6 +36,11 @@ const options: Record<string, OptionSpec> = {
     placeholder: 'MICROSECONDS',
     help: 'Longest time to look for the next request before sleeping; 0 turns it off. Default: 200.',
   },
+  workers: {
+    type: 'string',
+    placeholder: 'COUNT|auto',
+    help: 'Threads that serve; auto: one for each CPU. Passthrough is off then; SRC on ext4, xfs or btrfs. Default: 1.',
+  },
   'path-descriptors': {
     type: 'string',
     placeholder: 'COUNT',
@@ -63,7 +68,7 @@ function cacheOf(value: string | boolean | undefined): MirrorOptions['cache'] {
 }
 
 /** The options of the library that the ones of the command line stand for. */
-export function mirrorOptions(values: OptionValues): MirrorOptions {
+export function mirrorOptions(values: OptionValues): MountMirrorOptions {
   const { passthrough } = values
   return {
     passthrough: passthrough === 'on' || passthrough === 'off' ? passthrough : 'auto',
@@ -73,6 +78,7 @@ export function mirrorOptions(values: OptionValues): MirrorOptions {
     ...mountOptions(values),
     maxWrite: numberOf(values, 'max-write'),
     busyPoll: numberOf(values, 'busy-poll'),
+    workers: values.workers === 'auto' ? 'auto' : numberOf(values, 'workers'),
     maxPathDescriptors: numberOf(values, 'path-descriptors'),
   }
 }

@@ -77,7 +77,7 @@ export function attributes(tree: Tree, files: OpenFiles) {
   const killAt = (inode: MirrorInode, request: SetattrRequest, asked: boolean): number => {
     const fd = inode.type === S_IFDIR ? -1 : tree.descriptor(inode)
     // Who has it open for writing may have got the descriptor from somebody else.
-    return fd < 0 ? 0 : killPrivileges(tree, fd, request, asked && files.writable(inode) === undefined)
+    return fd < 0 ? 0 : killPrivileges(tree, fd, request, asked && !files.isWritten(inode))
   }
 
   /** All that is quick: everything but the size, which comes first. */

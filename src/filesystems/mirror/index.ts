@@ -7,6 +7,7 @@ import type { Filesystem, Negotiation, Notifier, Session, SessionOptions } from 
 import { ST_NODEV, ST_NOEXEC, ST_NOSUID, ST_RDONLY } from '../../syscalls/index.js'
 import { attributes } from './attributes.js'
 import { create } from './create.js'
+import type { Crew } from './crew.js'
 import { data } from './data.js'
 import { Directories } from './directories.js'
 import { names } from './names.js'
@@ -15,6 +16,8 @@ import { accessOf, resolveMirrorOptions } from './options.js'
 import type { MirrorOptions, ResolvedMirrorOptions } from './options.js'
 import { closeSource, openSource } from './source.js'
 import type { Source } from './source.js'
+import { mountTeam } from './team.js'
+import type { MirrorTeam } from './team.js'
 import { Tree } from './tree.js'
 import { xattrs } from './xattrs.js'
 
@@ -54,9 +57,25 @@ export interface MirrorFilesystem extends Filesystem, Disposable {
 export function mirror(source: string, options: MirrorOptions = {}): MirrorFilesystem {
   const resolved = resolveMirrorOptions(options)
   const opened = openSource(source, accessOf(resolved.session))
-  const tree = new Tree(opened, resolved)
+  return assemble(source, opened, resolved, () => closeSource(opened))
+}
+
+/** Not for authors: the mirror of a source that is open, and closed by `close`; `crew` are the other threads that serve it. */
+export function assemble(
+  source: string,
+  opened: Source,
+  resolved: ResolvedMirrorOptions,
+  close: () => void,
+  crew?: Crew,
+): MirrorFilesystem {
+  const tree = new Tree(opened, resolved, crew)
   const files = new OpenFiles(tree)
   const directories = new Directories(tree)
+  crew?.listen({
+    gone: (nodeid) => tree.shared?.gone(nodeid),
+    list: (order) => directories.list(order),
+    close: (fd) => directories.close(fd),
+  })
   let disposed = false
   const dispose = () => {
     if (disposed) return
@@ -64,7 +83,8 @@ export function mirror(source: string, options: MirrorOptions = {}): MirrorFiles
     files.clear()
     directories.clear()
     tree.dispose()
-    closeSource(opened)
+    close()
+    crew?.dispose()
   }
   return {
     ...names(tree),
@@ -74,10 +94,14 @@ export function mirror(source: string, options: MirrorOptions = {}): MirrorFiles
     ...directories.handlers,
     ...data(tree, files, directories),
     source,
+    shareable: crew !== undefined,
     mountOptions: mountOptionsOf(opened, resolved),
     detached: opened.detached,
     get known() {
-      return { inodes: tree.inodes.size, pathDescriptors: tree.descriptors.size }
+      return {
+        inodes: crew === undefined ? tree.inodes.size : crew.state.size + 1,
+        pathDescriptors: tree.descriptors.size,
+      }
     },
     init({ passthroughUnavailable }: Negotiation, notify: Notifier) {
       files.passthrough = passthroughUnavailable === undefined
@@ -91,6 +115,17 @@ export function mirror(source: string, options: MirrorOptions = {}): MirrorFiles
   }
 }
 
+/** Options of {@link mountMirror}: those of a mirror, and how many threads serve it. */
+export interface MountMirrorOptions extends MirrorOptions {
+  /**
+   * Threads that serve the mirror together: 1 (default) to 256, or `auto`, as in `mount()`. With several, passthrough is off, because
+   * its rules are kept per thread; the source has to be on ext4, xfs or btrfs, with nothing mounted below it, and takes root.
+   */
+  workers?: number | 'auto'
+  /** Over io_uring: keep each thread on its CPUs. Default true. */
+  pinWorkers?: boolean
+}
+
 /**
  * Mounts a mirror of `source` at `mountPoint`. A mount point inside the source, or the source itself, is fine for root; for
  * others it is refused, because a lookup that met our own mount would wait for ourselves.
@@ -98,15 +133,34 @@ export function mirror(source: string, options: MirrorOptions = {}): MirrorFiles
 export async function mountMirror(
   source: string,
   mountPoint: string,
-  options: MirrorOptions = {},
+  options: MountMirrorOptions = {},
 ): Promise<Session> {
-  const filesystem = mirror(source, options)
+  const { workers = 1, pinWorkers, ...rest } = options
+  if (workers !== 1) return mountShared(source, mountPoint, rest, { workers, pinWorkers })
+  const filesystem = mirror(source, rest)
   try {
     if (!filesystem.detached) refuseInside(source, mountPoint)
     return await mount(mountPoint, filesystem, filesystem.mountOptions)
   } catch (error) {
     filesystem.dispose()
     throw error
+  }
+}
+
+async function mountShared(
+  source: string,
+  mountPoint: string,
+  options: MirrorOptions,
+  team: MirrorTeam,
+): Promise<Session> {
+  const resolved = resolveMirrorOptions(options)
+  const opened = openSource(source, accessOf(resolved.session))
+  try {
+    if (!opened.detached) refuseInside(source, mountPoint)
+    return await mountTeam(opened, mountPoint, resolved, mountOptionsOf(opened, resolved), team)
+  } finally {
+    // Each thread has a copy of its own.
+    closeSource(opened)
   }
 }
 

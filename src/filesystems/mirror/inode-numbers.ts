@@ -101,6 +101,11 @@ export class InodeNumbers {
     return this.inside(ino) ? this.#open(ino) : ESTALE
   }
 
+  /** The same for a file that is known to lie inside. */
+  openKnown(ino: number): number {
+    return this.#shape === undefined ? ESTALE : this.#open(ino)
+  }
+
   #open(ino: number): number {
     const shape = this.#shape!
     this.#bytes.writeUInt32LE(ino % TWO_32, 0)

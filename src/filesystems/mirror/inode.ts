@@ -1,8 +1,11 @@
 // One file of the source as the mirror remembers it, and what makes two sightings the same file.
 import { Inode } from '../../inodes/index.js'
-import { S_IFMT, STATX_BTIME } from '../../syscalls/index.js'
+import { S_IFMT, STATX_BASIC_STATS, STATX_BTIME } from '../../syscalls/index.js'
 import type { FileHandle, StatxBuffer } from '../../syscalls/index.js'
 import type { OpenFile } from './open-files.js'
+
+/** What every statx(2) of the mirror asks for. */
+export const STAT_MASK = STATX_BASIC_STATS | STATX_BTIME
 
 const NANOSECONDS = 1e9
 /** An odd number without a pattern in its bits: seconds and nanoseconds do not cancel each other. */

@@ -16,6 +16,7 @@ import {
   O_WRONLY,
 } from '../../syscalls/index.js'
 import type { Credentials } from '../../syscalls/index.js'
+import type { Crew } from './crew.js'
 import type { MirrorInode } from './inode.js'
 import { killPrivileges } from './privileges.js'
 import { STAT_MASK } from './tree.js'
@@ -44,8 +45,11 @@ const KEPT = O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME
 // O_NONBLOCK: should the name lead to a FIFO by now, opening it must not wait for a writer.
 const ALWAYS = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
 
+/** Marks an open file, and not a directory, among those that threads share; no flag of open(2). */
+const FILE = 1 << 30
+
 export class OpenFiles {
-  readonly table = new HandleTable<OpenFile>()
+  readonly table: HandleTable<OpenFile> | SharedFiles
   readonly #tree: Tree
   /** Closing has nothing to write and no error to report, so the kernel need not send FLUSH. */
   flushless = false
@@ -56,6 +60,7 @@ export class OpenFiles {
 
   constructor(tree: Tree) {
     this.#tree = tree
+    this.table = tree.crew === undefined ? new HandleTable() : new SharedFiles(tree, tree.crew)
     this.passthrough = tree.options.passthrough !== 'off'
   }
 
@@ -137,6 +142,11 @@ export class OpenFiles {
     return inode.files?.find(canWrite)
   }
 
+  /** Whether an open of `inode` may write, whichever thread has it. */
+  isWritten(inode: MirrorInode): boolean {
+    return this.#tree.crew?.state.written(inode.nodeid) ?? this.writable(inode) !== undefined
+  }
+
   /** The session has ended and sends no more RELEASE. */
   clear(): void {
     for (const file of [...this.table]) if (--file.opens === 0) this.#close(file)
@@ -178,6 +188,7 @@ export class OpenFiles {
 
   #add(inode: MirrorInode, fd: number, flags: number): OpenFile {
     const file: OpenFile = { inode, fd, flags, opens: 0 }
+    if (this.#tree.crew !== undefined) return file
     if (inode.files === null) inode.files = [file]
     else inode.files.push(file)
     return file
@@ -189,6 +200,10 @@ export class OpenFiles {
 
   #close(file: OpenFile): void {
     const { inode, fd } = file
+    if (this.#tree.crew !== undefined) {
+      this.#tree.closeFile(fd)
+      return
+    }
     const left = inode.files?.filter((other) => other !== file) ?? []
     inode.files = left.length > 0 ? left : null
     if (left.length === 0) this.#tree.released(inode)
@@ -196,8 +211,47 @@ export class OpenFiles {
   }
 }
 
+/** Opens that every thread knows: an `fh` is the descriptor itself, and each open has one of its own. */
+class SharedFiles {
+  readonly #tree: Tree
+  readonly #crew: Crew
+
+  constructor(tree: Tree, crew: Crew) {
+    this.#tree = tree
+    this.#crew = crew
+  }
+
+  add({ inode, fd, flags }: OpenFile): number {
+    this.#crew.state.opened(fd, inode.nodeid, FILE | flags, canWrite({ flags }))
+    return fd
+  }
+
+  get(fh: number): OpenFile | undefined {
+    return this.#file(fh, this.#crew.state.what(fh))
+  }
+
+  remove(fh: number): OpenFile | undefined {
+    return this.#file(
+      fh,
+      this.#crew.state.closed(fh, (what) => canWrite({ flags: what })),
+    )
+  }
+
+  *[Symbol.iterator](): Generator<OpenFile> {
+    for (const fd of this.#crew.state.fds((what) => (what & FILE) !== 0)) {
+      const file = this.remove(fd)
+      if (file !== undefined) yield file
+    }
+  }
+
+  // Nobody asks an open for its inode here: what it says of it is in the shared table.
+  #file(fd: number, what: number): OpenFile | undefined {
+    return (what & FILE) === 0 ? undefined : { inode: this.#tree.root, fd, flags: what & ~FILE, opens: 1 }
+  }
+}
+
 /** Linux: the fourth access mode, O_WRONLY | O_RDWR, opens for ioctl(2) only. Source: open(2). */
-function canWrite({ flags }: OpenFile): boolean {
+function canWrite({ flags }: Pick<OpenFile, 'flags'>): boolean {
   const access = flags & O_ACCMODE
   return access === O_WRONLY || access === O_RDWR
 }

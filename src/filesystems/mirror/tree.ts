@@ -1,6 +1,6 @@
 // The known part of the source: finds a request's inode again on the source, by descriptor, handle or (parent, name), and
 // never by a path of more than one component, so nothing outside the source can be reached.
-import { EINVAL, EMFILE, ENFILE, ENOENT, ESTALE } from '../../protocol/index.js'
+import { EINVAL, EMFILE, ENFILE, ENOENT, ESTALE, EXDEV } from '../../protocol/index.js'
 import type { AttrReply, Entry, Errno } from '../../protocol/index.js'
 import { InodeTable } from '../../inodes/index.js'
 import {
@@ -12,20 +12,17 @@ import {
   O_NOFOLLOW,
   O_PATH,
   RLIMIT_NOFILE,
-  STATX_BASIC_STATS,
-  STATX_BTIME,
   StatxBuffer,
   makeSyscalls,
 } from '../../syscalls/index.js'
 import type { FileHandle, Syscalls } from '../../syscalls/index.js'
+import type { Crew } from './crew.js'
+import { CrewInodes } from './crew-inodes.js'
 import { FIRST_OTHER, InodeNumbers } from './inode-numbers.js'
-import { Device, MirrorInode } from './inode.js'
+import { Device, MirrorInode, STAT_MASK } from './inode.js'
 import type { ResolvedMirrorOptions } from './options.js'
 import { PathDescriptors } from './path-descriptors.js'
 import type { Source } from './source.js'
-
-/** What every statx(2) of the mirror asks for. */
-export const STAT_MASK = STATX_BASIC_STATS | STATX_BTIME
 
 const LOOK = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
 const FIND = O_PATH | O_NOFOLLOW | O_CLOEXEC
@@ -38,6 +35,8 @@ const MAX_DEPTH = 100_000
 const BLOCK = 512
 /** From so many bytes on, freeing blocks may take a disk's time. */
 const LONG_FREE = 16 * 1024 * 1024
+
+export { STAT_MASK }
 
 export class Tree {
   readonly sys: Syscalls
@@ -55,8 +54,12 @@ export class Tree {
   /** Nodeids that were forgotten before the last RELEASE came. Kernel: it waits its turn among background requests. */
   readonly #lingering = new Set<number>()
   #device: Device
+  /** The other threads that serve the mirror. Then a file is found by its number alone, and names are not remembered. */
+  readonly crew: Crew | undefined
+  readonly shared: CrewInodes | undefined
 
-  constructor(source: Source, options: ResolvedMirrorOptions) {
+  constructor(source: Source, options: ResolvedMirrorOptions, crew?: Crew) {
+    this.crew = crew
     this.sys = makeSyscalls('latin1')
     this.options = options
     this.#source = source
@@ -65,16 +68,23 @@ export class Tree {
     this.root = new MirrorInode(this.#device, this.found, null, '')
     this.root.fd = source.fd
     this.#numbers = new InodeNumbers(this.sys, source.mountFd, source.fd, this.root.ino, source.statistics)
+    this.shared = crew === undefined ? undefined : new CrewInodes(this, crew, this.#numbers)
     this.inodes = new InodeTable(this.root, this.#numbers.usable ? FIRST_OTHER : undefined)
     this.#device.inodes.set(this.root.ino, this.root)
     this.#handles = this.#canOpenByHandle()
-    const limit = options.maxPathDescriptors ?? this.#defaultLimit()
+    const most = options.maxPathDescriptors ?? this.#defaultLimit()
+    const limit = Math.max(MIN_DEFAULT_DESCRIPTORS, Math.floor(most / (crew?.threads ?? 1)))
     // Handles are opened on the root's mount, so only files of its filesystem can be found by theirs.
     this.descriptors = new PathDescriptors(
       this.sys,
       limit,
       (inode) => this.#handles && inode.device === this.root.device,
     )
+  }
+
+  /** Whether files can be found by their inode numbers. */
+  get numbered(): boolean {
+    return this.#numbers.usable
   }
 
   /** A readable descriptor of the root; -1 where it can't be read. */
@@ -84,7 +94,8 @@ export class Tree {
 
   /** The inode of a request, or undefined: answer ESTALE. */
   inode(nodeid: number): MirrorInode | undefined {
-    return this.inodes.get(nodeid)
+    const inode = this.inodes.get(nodeid)
+    return this.shared === undefined ? inode : this.shared.current(nodeid, inode)
   }
 
   /** statx(2) of a name in a directory, into {@link found}: 0 or -errno. */
@@ -107,6 +118,7 @@ export class Tree {
 
   /** The known inode that {@link found} describes. */
   known(): MirrorInode | undefined {
+    if (this.shared !== undefined) return this.shared.known()
     const inode = this.#devices.get(this.found.dev)?.inodes.get(this.found.ino)
     return inode?.looksLike(this.found) ? inode : undefined
   }
@@ -118,13 +130,16 @@ export class Tree {
   }
 
   /** The entry of what {@link found} describes, seen as `name` in `parent`; one lookup counted. */
-  entry(parent: MirrorInode | null, name: string, dirfd: number): Entry {
+  entry(parent: MirrorInode | null, name: string, dirfd: number): Entry | Errno {
+    // Only files of the root's filesystem can be found again by any thread.
+    if (this.crew !== undefined && this.found.dev !== this.root.device.dev) return EXDEV
     return this.entryOf(this.adopt(parent, name, dirfd))
   }
 
   /** The entry of an inode that {@link found} describes; one lookup counted. */
   entryOf(inode: MirrorInode): Entry {
-    this.inodes.remember(inode)
+    if (this.shared === undefined) this.inodes.remember(inode)
+    else this.shared.remember(inode)
     const { nodeid, generation } = inode
     const { entryValid } = this.options.cache
     return { nodeid, generation, entryValid, attrValid: this.attrValid(inode), attr: this.found.toAttr() }
@@ -133,6 +148,7 @@ export class Tree {
   /** The inode that {@link found} describes, new or known, seen as `name` in `parent`. */
   adopt(parent: MirrorInode | null, name: string, dirfd: number): MirrorInode {
     const { found } = this
+    if (this.shared !== undefined) return this.shared.adopt()
     if (this.#device.dev !== found.dev) this.#device = this.#deviceOf(dirfd, name)
     const { inodes } = this.#device
     let inode = inodes.get(found.ino)
@@ -236,6 +252,10 @@ export class Tree {
   }
 
   forget(nodeid: number, nlookup: number): void {
+    if (this.shared !== undefined) {
+      this.shared.forget(nodeid, nlookup)
+      return
+    }
     const inode = this.inodes.forget(nodeid, nlookup)
     if (inode === undefined) return
     const { inodes } = inode.device
@@ -248,6 +268,14 @@ export class Tree {
   /** Closes a descriptor of the inode; off the loop's thread where that frees the blocks of a big deleted file. */
   close(inode: MirrorInode, fd: number): void {
     const frees = inode.orphan && this.sys.fstatx(fd, STAT_MASK, this.#seen) === 0 ? this.#seen.blocks : 0
+    if (frees * BLOCK > LONG_FREE) void this.sys.closeAsync(fd)
+    else this.sys.close(fd)
+  }
+
+  /** Closes an open of a file that other threads may know better; off the loop's thread where that frees much. */
+  closeFile(fd: number): void {
+    const known = this.sys.fstatx(fd, STAT_MASK, this.#seen) === 0
+    const frees = known && this.#seen.nlink === 0 ? this.#seen.blocks : 0
     if (frees * BLOCK > LONG_FREE) void this.sys.closeAsync(fd)
     else this.sys.close(fd)
   }
@@ -287,6 +315,7 @@ export class Tree {
         this.sys.close(fd)
       }
     }
+    if (this.shared !== undefined) return this.shared.reopen(inode)
     return this.#walk(inode)
   }
 
