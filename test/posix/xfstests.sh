@@ -22,12 +22,12 @@ while [ \$# -gt 0 ]; do
   shift
 done
 case ,\$options, in *,remount,*) exec mount -i -o "\$options" "\$where" ;; esac
-exec node -e '
-  const socket = require("node:net").connect(process.argv[1], () => socket.write(process.argv.slice(2).join(" ") + "\n"))
-  let said = ""
-  socket.on("data", (text) => (said += text))
-  socket.on("close", () => { if (said !== "ok\n") { console.error(said); process.exit(32) } })
-  socket.on("error", (error) => { console.error(String(error)); process.exit(32) })
+exec perl -MIO::Socket::UNIX -e '
+  my \$socket = IO::Socket::UNIX->new(shift) or die "no server: \$!\\n";
+  print \$socket "@ARGV\\n";
+  \$socket->flush;
+  my \$said = <\$socket> // "no answer";
+  if (\$said ne "ok\\n") { print STDERR \$said; exit 32 }
 ' "$work/socket" "\$device" "\$where" "\$options"
 HELPER
 chmod +x "$helper"
