@@ -60,8 +60,25 @@ mount_filesystem() {
   fail "$name did not mount"
 }
 
+# Ends the connection of the mount, and with it whatever waits for an answer that does not come.
+abort_connection() {
+  local minor control=/sys/fs/fuse/connections
+  minor=$(awk -v mnt="$mnt" '$5 == mnt { print $3 }' /proc/self/mountinfo | tail -1 | cut -d: -f2)
+  [ -n "$minor" ] || return 0
+  [ -e "$control/$minor" ] || mount -t fusectl fusectl "$control"
+  [ ! -e "$control/$minor/abort" ] || echo 1 >"$control/$minor/abort"
+}
+
 cleanup() {
-  [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server" 2>/dev/null
+  if [ -n "$server" ] && kill "$server" 2>/dev/null; then
+    for _ in $(seq 100); do
+      kill -0 "$server" 2>/dev/null || break
+      sleep 0.1
+    done
+    abort_connection
+    kill -KILL "$server" 2>/dev/null
+    wait "$server" 2>/dev/null
+  fi
   umount -l "$mnt" 2>/dev/null
   umount "$work"/src "$work"/src/* 2>/dev/null
   [ -n "${KEEP:-}" ] || rm -rf --one-file-system "$work"
