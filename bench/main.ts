@@ -27,9 +27,9 @@ const fullSizes: Sizes = {
   directories: treeDirectories(),
   entries: 100_000,
   data: 64 * 1024 * 1024,
-  archive: 3000,
+  archive: 1500,
   checkout: 2000,
-  packages: 40,
+  packages: 20,
   transactions: 1000,
 }
 
@@ -53,7 +53,7 @@ async function makePlan(work: string, quick: boolean): Promise<Plan> {
     data: await build('data', programs),
     timed: await build('timed', programs),
     cpu: lastCpu(),
-    milliseconds: quick ? 100 : 400,
+    milliseconds: quick ? 100 : 250,
     sizes: quick ? quickSizes : fullSizes,
     requests: quick ? 20_000 : 1_000_000,
     supplies,

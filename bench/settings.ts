@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 
 const usage = `usage: npm run bench -- [options]
   --rounds N         most rounds of interleaved runs (default 5)
-  --budget MINUTES   no round is begun that would end later (default 25)
+  --budget MINUTES   no round is begun that would end later (default 23)
   --only NAME,...    workloads or chapters whose name starts so (statfs, statfs/1/pinned, data, ...)
   --subjects NAME,.. only these subjects (native, mirror, "mirror ring", a peer's name, ...)
   --peer PATH        one more peer: a JSON file, or a directory of them (see bench/README.md); may be repeated
@@ -35,7 +35,7 @@ export function readSettings(): Settings {
   const { values } = parseArgs({
     options: {
       rounds: { type: 'string' },
-      budget: { type: 'string', default: '25' },
+      budget: { type: 'string', default: '23' },
       only: { type: 'string' },
       subjects: { type: 'string' },
       peer: { type: 'string', multiple: true, default: [] },

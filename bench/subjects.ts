@@ -1,6 +1,5 @@
 // Owns what is compared: a native directory, our own servers in each mode, and the peers, each with the command that mounts it.
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { attempt, installed } from './child.js'
 
@@ -25,7 +24,6 @@ export interface Subject {
 export const projectRoot = resolve(import.meta.dirname, '../..')
 
 const node = process.execPath
-const workers = availableParallelism()
 const mirrorServer = join(projectRoot, 'build/bench/servers/mirror.js')
 const helloServer = join(projectRoot, 'build/bench/servers/hello.js')
 const longTimes = { entryValid: 86_400, attrValid: 86_400 }
@@ -34,8 +32,8 @@ const longTimes = { entryValid: 86_400, attrValid: 86_400 }
 const mirrorModes: [name: string, options: object, chapters: Chapter[]][] = [
   ['mirror', {}, [...chapters]],
   ['mirror ring', { transport: 'ring' }, ['trips', 'calls', 'trees', 'life']],
-  ['mirror workers', { workers }, ['trips', 'calls', 'trees', 'programs']],
-  ['mirror ring workers', { transport: 'ring', workers }, ['trips']],
+  ['mirror workers', { workers: 'auto' }, ['trips', 'calls']],
+  ['mirror ring workers', { transport: 'ring', workers: 'auto' }, ['trips']],
   ['mirror served', { passthrough: 'off' }, ['data']],
   ['mirror ring served', { passthrough: 'off', transport: 'ring' }, ['data']],
   ['mirror long', { cache: longTimes }, ['calls', 'trees', 'programs']],
@@ -45,8 +43,8 @@ const mirrorModes: [name: string, options: object, chapters: Chapter[]][] = [
 const helloModes: [name: string, options: object, chapters: Chapter[]][] = [
   ['hello', {}, ['trips', 'life']],
   ['hello ring', { transport: 'ring' }, ['trips', 'life']],
-  ['hello workers', { workers }, ['trips', 'life']],
-  ['hello ring workers', { transport: 'ring', workers }, ['trips', 'life']],
+  ['hello workers', { workers: 'auto' }, ['trips', 'life']],
+  ['hello ring workers', { transport: 'ring', workers: 'auto' }, ['trips', 'life']],
 ]
 
 function own(

@@ -44,7 +44,7 @@ export function data(plan: Plan): DataWorkload[] {
         kilobytes,
         measure: async (target) => {
           const job = [inside(target, `${what}.data`), what, order, String(kilobytes * 1024), way]
-          const options = [`ms=${Math.ceil(plan.milliseconds * 0.75)}`, `server=${target.pid}`]
+          const options = [`ms=${plan.milliseconds}`, `server=${target.pid}`]
           if (target.pid !== 0 && what === 'read') options.push('drop')
           const { bytes, spent, calls, cpu } = await figuresOf([plan.data, ...job, ...options])
           return { value: bytes / 2 ** 20 / (spent / 1e9), details: { cpu: cpu / calls / 1000, calls } }
