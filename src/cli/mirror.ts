@@ -13,8 +13,10 @@ const options: Record<string, OptionSpec> = {
   },
   cache: {
     type: 'string',
-    placeholder: 'normal|none|SECONDS',
-    help: 'How old names and attributes may be when SRC changes by itself. normal (default): 1 second.',
+    placeholder: 'normal|none|strong|SECONDS',
+    help:
+      'How old names and attributes may be when SRC changes by itself. normal (default): 1 second; strong: SRC is watched, ' +
+      'and everything else stays cached (root, Linux 6.16).',
   },
   'read-only': { type: 'boolean', short: 'r', help: 'Nothing can be changed through the mount.' },
   'allow-other': {
@@ -57,11 +59,11 @@ function numberOf(values: OptionValues, name: string): number | undefined {
 }
 
 function cacheOf(value: string | boolean | undefined): MirrorOptions['cache'] {
-  if (value === undefined || value === 'normal' || value === 'none') return value
+  if (value === undefined || value === 'normal' || value === 'none' || value === 'strong') return value
   const seconds = typeof value === 'string' && /^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined
   if (seconds === undefined) {
     throw new UsageError(
-      `--cache cannot be ${JSON.stringify(value)}; it is normal, none or a number of seconds`,
+      `--cache cannot be ${JSON.stringify(value)}; it is normal, none, strong or a number of seconds`,
     )
   }
   return { entryValid: seconds, attrValid: seconds }

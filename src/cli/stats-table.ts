@@ -65,6 +65,11 @@ function passthroughLines(value: unknown): string[] {
   return lines
 }
 
+function filesystemLine(value: unknown): string[] {
+  const own = Object.entries(fields(value)).map(([name, count]) => `${name} ${String(count)}`)
+  return own.length === 0 ? [] : [`filesystem     ${own.join(', ')}`]
+}
+
 /** The counters as text of several lines. */
 export function renderStats(answer: unknown): string {
   const stats = fields(answer)
@@ -75,6 +80,7 @@ export function renderStats(answer: unknown): string {
     `transport      ${String(stats.transport)}, protocol 7.${number(stats.minor)} (kernel: 7.${number(stats.kernelMinor)})`,
     ...passthroughLines(stats.passthrough),
     `in flight      ${number(stats.inFlight)} requests`,
+    ...filesystemLine(stats.filesystem),
   ]
   const { spins, spinHits } = fields(stats.device)
   if (number(spins) > 0)

@@ -99,7 +99,7 @@ export class Dispatcher implements RequestReceiver {
     this.#wanted = wanted
     this.#device = device
     this.#events = events
-    this.#sticky = new StickyGuard(device)
+    this.#sticky = new StickyGuard(device, wanted)
     this.passthrough = new Passthrough(device, options.passthrough === 'off')
     // A late answer finds nobody, and is taken back as any other that nobody waits for.
     this.interrupts = new Interrupts(options.interruptGrace, ({ request, info, since }) =>

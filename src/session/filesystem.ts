@@ -49,6 +49,8 @@ export interface Filesystem<Name = string> extends Omit<Handlers<Name>, 'open' |
    * the session, for handlers that have to take back what the kernel caches; it works from the first request on.
    */
   init?(negotiation: Negotiation, notify: Notifier): void
+  /** What the filesystem itself counts: `filesystem` of `session.stats()`, shown by `devfuse stats`. */
+  stats?(): Readonly<Record<string, number | string>>
   /** Called once, when the session has ended; nothing can be answered any more. */
   destroy?(): void | Promise<void>
   /**

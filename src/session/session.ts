@@ -174,6 +174,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
       inFlight: interrupts.size,
       deadlocks: this.#guard.deadlocks,
       passthrough: { ...passthrough.stats(), unavailable: passthrough.unavailable },
+      filesystem: this.#filesystem.stats?.(),
       operations: counters.snapshot(this.#cloning?.counters),
       device: this.#transport.stats(),
     }

@@ -47,6 +47,8 @@ export interface SessionStats {
     /** Opens that asked for passthrough and were served by the library, by reason. */
     fallbacks: Record<string, number>
   }
+  /** What the filesystem counts by itself; undefined where it has no method `stats`. */
+  filesystem: Readonly<Record<string, number | string>> | undefined
   /** By operation in the kernel's spelling without the prefix: LOOKUP, GETATTR, ... */
   operations: Record<string, OperationStats>
   /** Counters of the transport: requests, batches, spins, ... */

@@ -3,8 +3,8 @@ import type { Statfs } from '../protocol/index.js'
 import { numbers as nr } from './numbers.js'
 import type { Door } from './door.js'
 
-/** What statfs(2) says, with the fields that a FUSE reply carries, the magic number (`type`) and ST_* `flags`. */
-export type FilesystemStatistics = Required<Statfs> & { type: number; flags: number }
+/** What statfs(2) says, with the fields that a FUSE reply carries, the magic number (`type`), ST_* `flags` and the two words of `f_fsid`. */
+export type FilesystemStatistics = Required<Statfs> & { type: number; flags: number; fsid: [number, number] }
 
 const TWO_32 = 0x1_0000_0000
 
@@ -29,6 +29,7 @@ export function attributeCalls({ call, callAsync }: Door) {
           bavail: field(8),
           files: field(10),
           ffree: field(12),
+          fsid: [statistics[14], statistics[15]],
           namelen: field(16),
           frsize: field(18),
           flags: statistics[20],

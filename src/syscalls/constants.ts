@@ -190,3 +190,37 @@ export const ST_RDONLY = 1
 export const ST_NOSUID = 2
 export const ST_NODEV = 4
 export const ST_NOEXEC = 8
+
+/** `flags` of fanotify_init(2). */
+export const FAN_CLOEXEC = 0x1
+export const FAN_NONBLOCK = 0x2
+export const FAN_CLASS_NOTIF = 0x0
+export const FAN_UNLIMITED_QUEUE = 0x10
+export const FAN_REPORT_FID = 0x200
+export const FAN_REPORT_DIR_FID = 0x400
+export const FAN_REPORT_NAME = 0x800
+
+/** `flags` of fanotify_mark(2). */
+export const FAN_MARK_ADD = 0x1
+export const FAN_MARK_REMOVE = 0x2
+export const FAN_MARK_MOUNT = 0x10
+export const FAN_MARK_IGNORED_SURV_MODIFY = 0x40
+export const FAN_MARK_FILESYSTEM = 0x100
+export const FAN_MARK_IGNORE = 0x400
+
+/** Events of fanotify(7). */
+export const FAN_MODIFY = 0x2
+export const FAN_ATTRIB = 0x4
+export const FAN_CLOSE_WRITE = 0x8
+export const FAN_MOVED_FROM = 0x40
+export const FAN_MOVED_TO = 0x80
+export const FAN_CREATE = 0x100
+export const FAN_DELETE = 0x200
+export const FAN_MOVE_SELF = 0x800
+export const FAN_Q_OVERFLOW = 0x4000
+export const FAN_ONDIR = 0x40000000
+
+/** `info_type` of struct fanotify_event_info_header. */
+export const FAN_EVENT_INFO_TYPE_FID = 1
+export const FAN_EVENT_INFO_TYPE_DFID_NAME = 2
+export const FAN_EVENT_INFO_TYPE_DFID = 3

@@ -38,6 +38,8 @@ export function dataCalls({ call, callAsync }: Door) {
     return bytes
   }
   return {
+    /** read(2): bytes read, or -errno. */
+    read: (fd: number, bytes: Uint8Array): number => call(nr.read, fd, bytes, bytes.byteLength),
     /** pread64(2): bytes read, or -errno. */
     pread64: (fd: number, bytes: Uint8Array, offset: number): number =>
       call(nr.pread64, fd, bytes, bytes.byteLength, offset),

@@ -7,12 +7,14 @@ import type { StringEncoding } from './door.js'
 import { mountCalls } from './mounts.js'
 import { pathCalls } from './paths.js'
 import { processCalls } from './process.js'
+import { watchCalls } from './watching.js'
 import { xattrCalls } from './xattrs.js'
 
 export * from './constants.js'
 export { decodeDirents } from './directories.js'
 export { exactU64 } from './door.js'
 export { numbers } from './numbers.js'
+export { ByteReader } from './byte-reader.js'
 export { StatxBuffer } from './statx.js'
 export type { DirectoryEntry } from './directories.js'
 export type { Credentials, StringEncoding } from './door.js'
@@ -38,6 +40,7 @@ export function makeSyscalls(encoding: StringEncoding) {
     ...dataCalls(door),
     ...processCalls(door),
     ...mountCalls(door),
+    ...watchCalls(door),
   }
 }
 

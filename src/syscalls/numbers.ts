@@ -53,6 +53,8 @@ const table = {
   name_to_handle_at: [303, 264],
   open_by_handle_at: [304, 265],
   ioctl: [16, 29],
+  fanotify_init: [300, 262],
+  fanotify_mark: [301, 263],
   memfd_create: [319, 279],
   prlimit64: [302, 261],
   umask: [95, 166],

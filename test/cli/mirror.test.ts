@@ -136,6 +136,7 @@ describe('mirrorOptions', () => {
     assert.equal(options.busyPoll, 0)
     assert.equal(options.passthrough, 'on')
     assert.equal(mirrorOptions({ cache: 'none' }).cache, 'none')
+    assert.equal(mirrorOptions({ cache: 'strong' }).cache, 'strong')
     assert.equal(mirrorOptions({}).cache, undefined)
   })
 

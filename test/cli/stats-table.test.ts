@@ -38,11 +38,13 @@ describe('renderStats', () => {
       passthrough: { agreed: true, opens: 3, fallbacks: { 'on tmpfs': 2 } },
       operations: { LOOKUP: { ...operation, count: 7, errors: 2 }, GETATTR: { ...operation, count: 9 } },
       device: { spins: 10, spinHits: 4 },
+      filesystem: { inodes: 12, watch: 'on' },
     })
     assert.match(text, /mount point +\/mnt\/x\n/)
     assert.match(text, /process +42, up 1m 1s\n/)
     assert.match(text, /protocol 7\.45 \(kernel: 7\.45\)/)
     assert.match(text, /passthrough +agreed with the kernel, 3 opens/)
+    assert.match(text, /^filesystem +inodes 12, watch on$/m)
     assert.match(text, /2 opens served by devfuse: on tmpfs/)
     assert.match(text, /found a request 4 of 10 times/)
     assert.ok(text.indexOf('GETATTR') < text.indexOf('LOOKUP'))

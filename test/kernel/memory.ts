@@ -39,7 +39,7 @@ export class Node extends Inode {
   }
 }
 
-type Handlers = Required<Omit<Filesystem, 'init' | 'destroy' | 'shareable'>>
+type Handlers = Required<Omit<Filesystem, 'init' | 'destroy' | 'shareable' | 'stats'>>
 type RequestOf<Name extends keyof Handlers> = Parameters<Handlers[Name]>[0]
 
 /** Every handler, the tree behind them, and what they were asked. */

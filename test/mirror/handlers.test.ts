@@ -221,7 +221,7 @@ test('options: unknown keys and bad values are refused with the fix', () => {
     assert.throws(() => mirror(dir, options as MirrorOptions), { constructor: OptionError, message })
   bad({ cahce: 'none' }, /unknown option `cahce` of a mirror; the options are .*\bcache\b/)
   bad({ encoding: 'utf8' }, /byte-exact by itself/)
-  bad({ cache: 'always' }, /`cache` must be 'normal', 'none' or/)
+  bad({ cache: 'always' }, /`cache` must be 'normal', 'none', 'strong' or/)
   bad({ cache: { entryvalid: 1 } }, /unknown key `entryvalid` of option `cache`; the keys are entryValid/)
   bad({ cache: { entryValid: -1 } }, /`cache.entryValid` must be a number of seconds/)
   bad({ passthrough: true }, /`passthrough` must be 'auto', 'on' or 'off'/)

@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { MirrorOptions } from 'devfuse/mirror'
+import type { MirrorOptions, Watching } from 'devfuse/mirror'
 
 /** A server that hangs is killed after so many seconds: every caller on its mount then returns. */
 const LIFETIME = 100
@@ -16,6 +16,8 @@ export interface Known {
   operations: Record<string, { count: number }>
   passthrough: { opens: number; fallbacks: Record<string, number> }
   warnings: string[]
+  pid: number
+  watching?: Watching
 }
 
 export interface Place {
@@ -70,6 +72,11 @@ export class Mirrored {
     const { value } = await mirrored.#lines.next()
     if (value !== 'ready') throw new Error(`the server did not start: ${String(value)}`)
     return mirrored
+  }
+
+  /** The server itself writes a file, beside its mount. */
+  write(path: string, text: string): void {
+    this.#child.stdin!.write(`write ${path} ${text}\n`)
   }
 
   /** What the server knows and counts. */

@@ -1,5 +1,6 @@
 // Serves one mirror for the tests, as a process of its own: SRC MNT OPTIONS(JSON). Says `ready`, answers `known` lines on
-// standard input with counts, and unmounts at its end.
+// standard input with counts, writes a file itself on `write PATH TEXT`, and unmounts at its end.
+import { writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { mount } from 'devfuse'
 import { mirror } from 'devfuse/mirror'
@@ -17,8 +18,11 @@ const session = await mount(mountPoint, filesystem, {
 })
 console.log('ready')
 for await (const line of createInterface({ input: process.stdin })) {
-  if (line !== 'known') continue
+  const [command, path, text = ''] = line.split(' ')
+  if (command === 'write') writeFileSync(path, text)
+  if (command !== 'known') continue
   const { operations, passthrough } = session.stats()
-  console.log(JSON.stringify({ ...filesystem.known, operations, passthrough, warnings }))
+  const { watching, known } = filesystem
+  console.log(JSON.stringify({ ...known, watching, pid: process.pid, operations, passthrough, warnings }))
 }
 await session.unmount({ lazy: true })

@@ -138,6 +138,13 @@ describe('ENOSYS where it is sticky', () => {
     assert.equal(warnings.length, 1)
     assert.match(warnings[0] ?? '', /turns the operation off/)
   })
+
+  it('is meant where the flag for it is asked for', async () => {
+    const options = { want: ['FUSE_NO_OPENDIR_SUPPORT'] } as const
+    const { kernel, warnings } = await serve({ opendir: () => ENOSYS }, options)
+    for (let i = 0; i < 2; i++) assert.equal((await kernel.request('opendir', { flags: 0 })).error, ENOSYS)
+    assert.deepEqual(warnings, [])
+  })
 })
 
 describe('slots', () => {

@@ -91,7 +91,10 @@ export function attributes(tree: Tree, files: OpenFiles) {
     if (result >= 0 && (valid & FATTR_MODE) !== 0) result = setMode(inode, request.mode)
     if (result >= 0 && (valid & (FATTR_UID | FATTR_GID)) !== 0) result = setOwner(inode, request)
     if (result >= 0 && (valid & TIMES) !== 0) result = setTimes(inode, request)
-    return result < 0 ? (result as Errno) : tree.attributes(inode)
+    if (result < 0) return result as Errno
+    const reply = tree.attributes(inode)
+    if (typeof reply === 'object') tree.recent?.set(inode, tree.found)
+    return reply
   }
 
   return {

@@ -20,7 +20,7 @@ import type { Tree } from './tree.js'
 const MODE_BITS = 0o7777
 
 export function create(tree: Tree, files: OpenFiles) {
-  const { sys } = tree
+  const { sys, recent } = tree
 
   /** Makes `name` by `make(descriptor of the parent)`, then looks it up. */
   const made = (nodeid: number, name: string, make: (dirfd: number) => number): Entry | Errno => {
@@ -30,7 +30,10 @@ export function create(tree: Tree, files: OpenFiles) {
     const dirfd = tree.descriptor(parent)
     if (dirfd < 0) return dirfd as Errno
     const result = make(dirfd)
-    return result < 0 ? (result as Errno) : tree.lookup(parent, dirfd, name)
+    if (result < 0) return result as Errno
+    const entry = tree.lookup(parent, dirfd, name)
+    if (typeof entry === 'object') recent?.made(parent, name, tree.inode(entry.nodeid)!)
+    return entry
   }
 
   /** Opens a new file by `open(descriptor of the parent)` and answers with it. */
@@ -55,7 +58,12 @@ export function create(tree: Tree, files: OpenFiles) {
     }
     const inode = tree.adopt(name === null ? null : parent, name ?? '', dirfd)
     if (files.canMap(flags)) inode.mapped = true
-    return { ...tree.entryOf(inode), ...files.created(inode, fd, flags) }
+    const entry = tree.entryOf(inode, parent)
+    if (name !== null && recent !== undefined) {
+      recent.tell(parent, name, false)
+      recent.made(parent, name, inode)
+    }
+    return { ...entry, ...files.created(inode, fd, flags) }
   }
 
   return {

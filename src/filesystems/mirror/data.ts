@@ -30,6 +30,7 @@ import type { Directories } from './directories.js'
 import type { OpenFiles } from './open-files.js'
 import { killPrivileges } from './privileges.js'
 import type { Tree } from './tree.js'
+import type { UnopenedDirectories } from './unopened-directories.js'
 
 /** A copy is answered after so many bytes at the latest, so that it can be interrupted; the caller goes on by itself. */
 const MAX_COPY = 256 * 1024 * 1024
@@ -56,7 +57,7 @@ const IOCTL_ARGUMENT = 64
  */
 const isUser = ({ uid }: Request): boolean => uid !== 0 && uid !== FUSE_INVALID_UIDGID
 
-export function data(tree: Tree, files: OpenFiles, directories: Directories) {
+export function data(tree: Tree, files: OpenFiles, directories: Directories | UnopenedDirectories) {
   const { sys } = tree
   const argument = Buffer.alloc(IOCTL_ARGUMENT)
   const nothing = (result: number): void | Errno => (result < 0 ? (result as Errno) : undefined)
@@ -122,12 +123,11 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories) {
     /** Inode flags and project ids (chattr, lsattr); everything else is ENOTTY. */
     ioctl(request: IoctlRequest): IoctlReply | Errno | Promise<IoctlReply> {
       const { fh, flags, cmd, data: bytes, inSize, outSize } = request
-      const fd = (flags & FUSE_IOCTL_DIR) !== 0 ? directories.fd(fh) : files.fd(fh)
-      if (fd < 0) return EBADF
       if (!IOCTLS.has(cmd) || inSize > IOCTL_ARGUMENT || outSize > IOCTL_ARGUMENT) return ENOTTY
       argument.fill(0)
       argument.set(bytes.subarray(0, inSize))
-      const result = sys.ioctl(fd, cmd, argument)
+      const call = (fd: number) => (fd < 0 ? EBADF : sys.ioctl(fd, cmd, argument))
+      const result = (flags & FUSE_IOCTL_DIR) !== 0 ? directories.with(request, call) : call(files.fd(fh))
       if (result < 0) return result as Errno
       const reply = { result, data: Buffer.from(argument.subarray(0, outSize)) }
       // Kernel: it does not know that this changes st_ctime.

@@ -20,7 +20,8 @@ import type { Crew, ListOrder, Listed } from './crew.js'
 import { Listing } from './listing.js'
 import type { Tree } from './tree.js'
 
-interface OpenDirectory {
+/** A directory that can be read. */
+export interface OpenDirectory {
   inode: MirrorInode
   fd: number
   listing: Listing
@@ -40,6 +41,12 @@ export class Directories {
   /** The descriptor behind an `fh`, or EBADF. */
   fd(fh: number): number {
     return this.#table.get(fh)?.fd ?? (isElsewhere(this.#tree.crew, fh) ? fh : EBADF)
+  }
+
+  /** Calls `use` with a descriptor of the directory of a request. */
+  with<Result>({ fh }: { fh: number }, use: (fd: number) => Result): Result | number {
+    const fd = this.fd(fh)
+    return fd < 0 ? fd : use(fd)
   }
 
   /** A part of a listing that another thread was asked for; what fits in `size` bytes. */
@@ -199,23 +206,32 @@ function elsewhere<Item>(tree: Tree, order: ListOrder): Errno | Promise<Iterable
   return crew.list(ownerOf(tree, order.fd), order) as Promise<Item[] | Errno>
 }
 
-function* entries({ listing }: OpenDirectory, offset: number, state: number): Generator<Dirent> {
+/** The entries from `offset` on; their positions are indexes, after `base`. */
+export function* entries(
+  { listing }: OpenDirectory,
+  offset: number,
+  state: number,
+  base = 0,
+): Generator<Dirent> {
   for (let index = offset; state > 0; state = listing.next(index++)) {
-    yield { name: listing.name(index), ino: listing.ino(index), type: listing.type(index), off: index + 1 }
+    const off = base + index + 1
+    yield { name: listing.name(index), ino: listing.ino(index), type: listing.type(index), off }
   }
 }
 
-function* entriesPlus(
+/** The same with what a lookup says of each. */
+export function* entriesPlus(
   tree: Tree,
   { inode, fd, listing }: OpenDirectory,
   offset: number,
   state: number,
+  base = 0,
 ): Generator<Direntplus> {
   for (let index = offset; state > 0; state = listing.next(index++)) {
     const name = listing.name(index)
-    const off = index + 1
+    const off = base + index + 1
     // Kernel: `.` and `..` are no lookups, and neither is an entry that has gone since it was listed.
-    const entry = name === '.' || name === '..' ? undefined : tree.lookup(inode, fd, name)
+    const entry = name === '.' || name === '..' ? undefined : tree.lookup(inode, fd, name, true)
     if (typeof entry === 'object') {
       const plus = entry as Entry & { name: string; off: number }
       plus.name = name

@@ -6,6 +6,7 @@ import { OptionError, mount } from '../../index.js'
 import type { Filesystem, Negotiation, Notifier, Session, SessionOptions } from '../../index.js'
 import { ST_NODEV, ST_NOEXEC, ST_NOSUID, ST_RDONLY } from '../../syscalls/index.js'
 import { attributes } from './attributes.js'
+import type { Watching } from './coherence.js'
 import { create } from './create.js'
 import type { Crew } from './crew.js'
 import { data } from './data.js'
@@ -19,10 +20,13 @@ import type { Source } from './source.js'
 import { mountTeam } from './team.js'
 import type { MirrorTeam } from './team.js'
 import { Tree } from './tree.js'
+import { UnopenedDirectories } from './unopened-directories.js'
 import { xattrs } from './xattrs.js'
 
 export { SourceError } from './source.js'
 export type { CacheTimes, MirrorOptions } from './options.js'
+export type { Watching } from './coherence.js'
+export type { PendingCounts } from './pending.js'
 
 /** A filesystem that mirrors a directory; give it to `mount()` together with its {@link mountOptions}. */
 export interface MirrorFilesystem extends Filesystem, Disposable {
@@ -34,6 +38,8 @@ export interface MirrorFilesystem extends Filesystem, Disposable {
   readonly detached: boolean
   /** Inodes that the kernel knows, and descriptors held for inodes that are not open. */
   readonly known: { inodes: number; pathDescriptors: number }
+  /** How watching the source goes; only with `cache: 'strong'`. */
+  readonly watching: Watching | undefined
   /** Closes every descriptor. Called by itself when the session ends; idempotent. */
   dispose(): void
 }
@@ -70,6 +76,7 @@ export function assemble(
 ): MirrorFilesystem {
   const tree = new Tree(opened, resolved, crew)
   const files = new OpenFiles(tree)
+  const unopened = resolved.strong ? new UnopenedDirectories(tree) : undefined
   const directories = new Directories(tree)
   crew?.listen({
     gone: (nodeid) => tree.shared?.gone(nodeid),
@@ -82,6 +89,7 @@ export function assemble(
     disposed = true
     files.clear()
     directories.clear()
+    unopened?.clear()
     tree.dispose()
     close()
     crew?.dispose()
@@ -91,19 +99,29 @@ export function assemble(
     ...create(tree, files),
     ...attributes(tree, files),
     ...xattrs(tree),
-    ...directories.handlers,
-    ...data(tree, files, directories),
+    ...(unopened ?? directories).handlers,
+    ...data(tree, files, unopened ?? directories),
     source,
     shareable: crew !== undefined,
     mountOptions: mountOptionsOf(opened, resolved),
     detached: opened.detached,
+    get watching() {
+      return tree.coherence?.watching
+    },
     get known() {
       return {
         inodes: crew === undefined ? tree.inodes.size : crew.state.size + 1,
         pathDescriptors: tree.descriptors.size,
       }
     },
-    init({ passthroughUnavailable }: Negotiation, notify: Notifier) {
+    stats: () => ({
+      inodes: tree.inodes.size,
+      pathDescriptors: tree.descriptors.size,
+      ...(tree.coherence && watchStats(tree.coherence.watching)),
+    }),
+    init(negotiation: Negotiation, notify: Notifier) {
+      tree.coherence?.begin(negotiation, notify)
+      const { passthroughUnavailable } = negotiation
       files.passthrough = passthroughUnavailable === undefined
       // Without passthrough FLUSH is what writes dirty mapped pages to the source on close.
       files.flushless = files.passthrough && isRoot() && LOCAL_FILESYSTEMS.has(opened.statistics.type)
@@ -174,6 +192,18 @@ function refuseInside(source: string, mountPoint: string): void {
   )
 }
 
+function watchStats({ state, events, overflows, names, inodes, repeated, epochs }: Watching) {
+  return {
+    watch: state,
+    events,
+    overflows,
+    namesTakenBack: names,
+    inodesTakenBack: inodes,
+    repeated,
+    epochs,
+  }
+}
+
 /** Kernel: no flush operation, so close(2) has no errors to report. Magic numbers of statfs(2). */
 const LOCAL_FILESYSTEMS = new Set([
   0xef53, // ext2, ext3, ext4
@@ -208,6 +238,9 @@ const FEATURES: readonly InitFlag[] = [
 /** Idmapped mounts; needs `defaultPermissions`, and hides who calls from an access list. */
 const IDMAP: InitFlag = 'FUSE_ALLOW_IDMAP'
 
+/** ENOSYS to the first OPENDIR is meant: the kernel opens and caches directories by itself. */
+const NO_OPENDIR: InitFlag = 'FUSE_NO_OPENDIR_SUPPORT'
+
 const AUTO: InitFlag = 'FUSE_READDIRPLUS_AUTO'
 
 function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorFilesystem['mountOptions'] {
@@ -217,7 +250,9 @@ function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorF
   const refused = new Set(session.refuse)
   const asked = [...(session.want ?? []), ...(session.prefer ?? [])]
   const open = session.allowRoot !== true && (session.access ?? 'all') === 'all'
-  const features = open && session.defaultPermissions !== false ? [...FEATURES, IDMAP] : FEATURES
+  const features = [...FEATURES]
+  if (open && session.defaultPermissions !== false) features.push(IDMAP)
+  if (options.strong) features.push(NO_OPENDIR)
   return {
     fsName: source.path,
     subtype: 'mirror',

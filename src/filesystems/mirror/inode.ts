@@ -3,6 +3,8 @@ import { Inode } from '../../inodes/index.js'
 import { S_IFMT, STATX_BASIC_STATS, STATX_BTIME } from '../../syscalls/index.js'
 import type { FileHandle, StatxBuffer } from '../../syscalls/index.js'
 import type { OpenFile } from './open-files.js'
+import type { CachePolicy } from './options.js'
+import type { Memory } from './recent.js'
 
 /** What every statx(2) of the mirror asks for. */
 export const STAT_MASK = STATX_BASIC_STATS | STATX_BTIME
@@ -17,9 +19,12 @@ export class Device {
   /** False where the birth time is not part of a file's identity: overlayfs changes it when it copies a file up. */
   readonly stableBirth: boolean
   readonly inodes = new Map<number | bigint, MirrorInode>()
-  constructor(dev: number, stableBirth: boolean) {
+  /** How long the kernel may keep what it is told of this filesystem. */
+  cache: CachePolicy
+  constructor(dev: number, stableBirth: boolean, cache: CachePolicy) {
     this.dev = dev
     this.stableBirth = stableBirth
+    this.cache = cache
   }
 }
 
@@ -51,6 +56,8 @@ export class MirrorInode extends Inode {
   files: OpenFile[] | null = null
   /** Open for reading and writing at some time, with passthrough: it may be mapped, even after the last RELEASE. */
   mapped = false
+  /** With strong caching; see {@link Memory}. */
+  memory: Memory | null = null
 
   constructor(device: Device, stat: StatxBuffer, parent: MirrorInode | null, name: string) {
     super()
@@ -61,6 +68,11 @@ export class MirrorInode extends Inode {
     this.type = stat.mode & S_IFMT
     this.parent = parent
     this.name = name
+  }
+
+  /** An answer has named it to the kernel, and it has not been forgotten. */
+  get known(): boolean {
+    return this.lookups > 0
   }
 
   /** Whether `stat` describes this very file. */

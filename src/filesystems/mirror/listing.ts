@@ -19,7 +19,7 @@ const spare: Buffer[] = []
  */
 export class Listing {
   readonly #sys: Syscalls
-  readonly #fd: number
+  #fd: number
   #bytes: Buffer | undefined
   /** Index of the first entry in the window; entries in it; where each begins. */
   #first = 0
@@ -74,6 +74,17 @@ export class Listing {
   /** DT_* */
   type(index: number): number {
     return this.#bytes![this.#start(index) + 18] ?? DT_UNKNOWN
+  }
+
+  /** The descriptor is about to go; positions stay known. */
+  park(): void {
+    this.#remember()
+    this.close()
+  }
+
+  /** Goes on with another descriptor of the same directory. */
+  resume(fd: number): void {
+    this.#fd = fd
   }
 
   /** Gives the window back. */

@@ -28,7 +28,7 @@ import type { MirrorInode } from './inode.js'
 import type { Tree } from './tree.js'
 
 export function names(tree: Tree) {
-  const { sys } = tree
+  const { sys, recent } = tree
 
   /** The inode that is about to lose `name`, kept reachable: the kernel may still hold it by an open, a cwd, an O_PATH. */
   const loser = (parent: MirrorInode, dirfd: number, name: string): MirrorInode | undefined => {
@@ -49,11 +49,17 @@ export function names(tree: Tree) {
     const result = sys.unlinkat(dirfd, name, flags)
     if (result < 0) return result as Errno
     if (inode !== undefined) tree.nameGone(inode, parent, name, last)
+    recent?.made(parent, name, null)
   }
 
   /** An entry moved here: its inode is found under the new name from now on. */
   const moved = (parent: MirrorInode, dirfd: number, name: string): void => {
-    if (tree.statName(parent, name) === 0 && tree.known() !== undefined) tree.adopt(parent, name, dirfd)
+    recent?.tell(parent, name, false)
+    if (tree.statName(parent, name) !== 0) return
+    const inode = tree.known()
+    if (inode === undefined) return
+    tree.adopt(parent, name, dirfd)
+    recent?.made(parent, name, inode)
   }
 
   /** The character device that RENAME_WHITEOUT has left belongs to the caller, as what the caller makes does. */
@@ -80,7 +86,7 @@ export function names(tree: Tree) {
       const dirfd = tree.descriptor(parent)
       if (dirfd < 0) return dirfd as Errno
       const entry = tree.lookup(parent, dirfd, name)
-      const { negativeValid } = tree.options.cache
+      const { negativeValid } = parent.device.cache
       return entry === ENOENT && negativeValid > 0 ? { nodeid: 0, entryValid: negativeValid } : entry
     },
 
@@ -123,6 +129,7 @@ export function names(tree: Tree) {
       const result = sys.renameat2(fromFd, name, toFd, newname, flags)
       if (result < 0) return result as Errno
       if ((flags & RENAME_WHITEOUT) !== 0) giveWhiteout(fromFd, name, request)
+      else if (!exchange) recent?.made(from, name, null)
       moved(to, toFd, newname)
       if (exchange) moved(from, fromFd, name)
       // Kernel: renaming one link over another of the same file does nothing.
@@ -145,7 +152,10 @@ export function names(tree: Tree) {
         const direct = sys.linkat(fd, '', dirfd, newname, AT_EMPTY_PATH)
         if (direct === 0) result = direct
       }
-      return result < 0 ? (result as Errno) : tree.lookup(parent, dirfd, newname)
+      if (result < 0) return result as Errno
+      const entry = tree.lookup(parent, dirfd, newname)
+      if (typeof entry === 'object') recent?.made(parent, newname, inode)
+      return entry
     },
   } satisfies Filesystem
 }

@@ -1,5 +1,5 @@
 // Open files of the mirror: OPEN to RELEASE. Opens of one inode with the same flags share one descriptor.
-import { EBADF, ELOOP, ENXIO, EPERM, ESTALE, FOPEN_NOFLUSH } from '../../protocol/index.js'
+import { EBADF, ELOOP, ENXIO, EPERM, ESTALE, FOPEN_KEEP_CACHE, FOPEN_NOFLUSH } from '../../protocol/index.js'
 import type { Errno, OpenRequest, ReleaseRequest } from '../../protocol/index.js'
 import { HandleTable } from '../../inodes/index.js'
 import {
@@ -113,7 +113,8 @@ export class OpenFiles {
   /** Counts an open: its handle. */
   opened(file: OpenFile): OpenAnswer {
     file.opens++
-    const openFlags = this.flushless ? FOPEN_NOFLUSH : 0
+    const keep = file.inode.device.cache.keepData ? FOPEN_KEEP_CACHE : 0
+    const openFlags = keep | (this.flushless ? FOPEN_NOFLUSH : 0)
     const fh = this.table.add(file)
     return this.passthrough ? { fh, openFlags, passthrough: file.fd } : { fh, openFlags }
   }

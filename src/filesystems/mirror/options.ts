@@ -13,6 +13,12 @@ export interface CacheTimes {
   negativeValid: number
 }
 
+/** {@link CacheTimes}, and what goes with them. */
+export interface CachePolicy extends CacheTimes {
+  /** Cached data outlives the last close (FOPEN_KEEP_CACHE). */
+  keepData: boolean
+}
+
 /** Options of {@link mirror} and {@link mountMirror}: those below, and every option of a session but `encoding`. */
 export interface MirrorOptions extends Omit<SessionOptions, 'encoding'> {
   /**
@@ -22,11 +28,16 @@ export interface MirrorOptions extends Omit<SessionOptions, 'encoding'> {
    * - `normal` (default): names and attributes may be one second old; a name that appears is seen at once.
    * - `none`: the source is asked every time.
    * - `{ entryValid, attrValid, negativeValid }`: seconds; what is left out is as in `normal`.
+   * - `strong`: the kernel keeps all it knows, names that do not exist and whole directories included, and the mirror watches the
+   *   source to take back what changes there. Needs root, Linux 6.16, and a source on ext4, xfs, btrfs or tmpfs; filesystems
+   *   mounted below it that are no such thing are cached as in `normal`. Where events get lost (FAN_Q_OVERFLOW), everything is
+   *   taken back, and `normal` holds until that is done; `onWarning` hears of it (ERR_DEVFUSE_WATCH). Not seen on the source are
+   *   reads (access times) and, until the file is closed, writes through a mapping: only their data with passthrough.
    *
    * Attributes of a file that was open for reading and writing are not cached any more with passthrough on, because the kernel
    * reports neither writes through a mapping nor its end. File contents are never more stale than attributes are.
    */
-  cache?: 'normal' | 'none' | Partial<CacheTimes>
+  cache?: 'normal' | 'none' | 'strong' | Partial<CacheTimes>
   /**
    * Most descriptors (O_PATH) kept open for directories and files that are not open, at least 16. They save system calls;
    * what falls out is found again by its file handle, or by walking down from the root. Default: a quarter of
@@ -37,14 +48,21 @@ export interface MirrorOptions extends Omit<SessionOptions, 'encoding'> {
 
 /** Mirror options with the defaults filled in. */
 export interface ResolvedMirrorOptions {
-  cache: CacheTimes
+  cache: CachePolicy
+  /** The source is watched, and `cache` holds while that works. */
+  strong: boolean
   passthrough: 'auto' | 'on' | 'off'
   maxPathDescriptors: number | undefined
   session: Omit<SessionOptions, 'encoding'>
 }
 
-const NORMAL: CacheTimes = { entryValid: 1, attrValid: 1, negativeValid: 0 }
-const NONE: CacheTimes = { entryValid: 0, attrValid: 0, negativeValid: 0 }
+/** What holds without a watch. */
+export const NORMAL: CachePolicy = { entryValid: 1, attrValid: 1, negativeValid: 0, keepData: false }
+export const NONE: CachePolicy = { entryValid: 0, attrValid: 0, negativeValid: 0, keepData: false }
+/** An hour bounds what no event tells of. */
+const LONG = 3600
+const STRONG: CachePolicy = { entryValid: LONG, attrValid: LONG, negativeValid: LONG, keepData: true }
+const CACHE_KEYS = ['entryValid', 'attrValid', 'negativeValid']
 const MIN_PATH_DESCRIPTORS = 16
 
 /** Checks the options. Throws an {@link OptionError} that names the key and the fix. */
@@ -79,7 +97,8 @@ export function resolveMirrorOptions(options: MirrorOptions): ResolvedMirrorOpti
       `option \`maxPathDescriptors\` must be an integer from ${MIN_PATH_DESCRIPTORS}, not ${String(maxPathDescriptors)}`,
     )
   }
-  return { cache: resolveCache(options.cache), passthrough, maxPathDescriptors, session }
+  const strong = options.cache === 'strong'
+  return { cache: resolveCache(options.cache), strong, passthrough, maxPathDescriptors, session }
 }
 
 /** What the mount's options say about access to the source, by themselves or as words of mount(8). */
@@ -94,16 +113,17 @@ export function accessOf(session: ResolvedMirrorOptions['session']): SourceAcces
   }
 }
 
-function resolveCache(cache: MirrorOptions['cache']): CacheTimes {
+function resolveCache(cache: MirrorOptions['cache']): CachePolicy {
   if (cache === undefined || cache === 'normal') return NORMAL
   if (cache === 'none') return NONE
+  if (cache === 'strong') return STRONG
   if (typeof cache !== 'object' || cache === null) {
     throw new OptionError(
-      `option \`cache\` must be 'normal', 'none' or { entryValid, attrValid, negativeValid }, not ${JSON.stringify(cache)}`,
+      `option \`cache\` must be 'normal', 'none', 'strong' or { entryValid, attrValid, negativeValid }, not ${JSON.stringify(cache)}`,
     )
   }
   for (const [key, value] of Object.entries(cache)) {
-    if (!Object.hasOwn(NORMAL, key)) {
+    if (!CACHE_KEYS.includes(key)) {
       throw new OptionError(
         `unknown key \`${key}\` of option \`cache\`; the keys are entryValid, attrValid, negativeValid`,
       )
@@ -119,5 +139,5 @@ function resolveCache(cache: MirrorOptions['cache']): CacheTimes {
     attrValid = NORMAL.attrValid,
     negativeValid = NORMAL.negativeValid,
   } = cache
-  return { entryValid, attrValid, negativeValid }
+  return { entryValid, attrValid, negativeValid, keepData: false }
 }

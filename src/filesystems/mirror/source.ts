@@ -14,11 +14,12 @@ import {
   OPEN_TREE_CLONE,
   O_CLOEXEC,
   O_DIRECTORY,
+  O_NOFOLLOW,
   O_PATH,
   O_RDONLY,
   syscalls,
 } from '../../syscalls/index.js'
-import type { FilesystemStatistics } from '../../syscalls/index.js'
+import type { FilesystemStatistics, Syscalls } from '../../syscalls/index.js'
 
 /** The source directory, opened. */
 export interface Source {
@@ -114,4 +115,13 @@ function setAccess(copy: number, access: SourceAccess): void {
 export function closeSource(source: Source): void {
   syscalls.close(source.fd)
   if (source.mountFd >= 0) syscalls.close(source.mountFd)
+}
+
+/** statfs(2) of `name` in `dirfd`, or of `dirfd` itself (''). */
+export function statisticsOf(sys: Syscalls, dirfd: number, name: string): FilesystemStatistics | undefined {
+  const fd = name === '' ? dirfd : sys.openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC)
+  if (fd < 0) return undefined
+  const statistics = sys.fstatfs(fd)
+  if (fd !== dirfd) sys.close(fd)
+  return typeof statistics === 'number' ? undefined : statistics
 }

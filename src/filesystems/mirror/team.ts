@@ -40,6 +40,10 @@ export async function mountTeam(
   mountOptions: SessionOptions,
   { workers, pinWorkers }: MirrorTeam,
 ): Promise<Session> {
+  if (options.strong)
+    throw new OptionError(
+      "option `workers`: `cache: 'strong'` is watched by one thread: leave one of them out",
+    )
   refuseUnlessNumbered(opened, options)
   const count = workers === 'auto' ? availableParallelism() : workers
   const data = dataFor(opened, options, Number.isInteger(count) && count > 0 && count <= 256 ? count : 1)

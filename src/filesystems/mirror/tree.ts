@@ -16,12 +16,16 @@ import {
   makeSyscalls,
 } from '../../syscalls/index.js'
 import type { FileHandle, Syscalls } from '../../syscalls/index.js'
+import { Coherence } from './coherence.js'
 import type { Crew } from './crew.js'
 import { CrewInodes } from './crew-inodes.js'
 import { FIRST_OTHER, InodeNumbers } from './inode-numbers.js'
 import { Device, MirrorInode, STAT_MASK } from './inode.js'
 import type { ResolvedMirrorOptions } from './options.js'
+import { NONE } from './options.js'
 import { PathDescriptors } from './path-descriptors.js'
+import type { Recent } from './recent.js'
+import { statisticsOf } from './source.js'
 import type { Source } from './source.js'
 
 const LOOK = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
@@ -44,6 +48,9 @@ export class Tree {
   readonly root: MirrorInode
   readonly inodes: InodeTable<MirrorInode>
   readonly descriptors: PathDescriptors
+  /** With strong caching. */
+  readonly coherence: Coherence | undefined
+  readonly recent: Recent | undefined
   /** The last result of {@link statName} and {@link stat}; read it before the next call. */
   readonly found = new StatxBuffer()
   readonly #seen = new StatxBuffer()
@@ -80,6 +87,13 @@ export class Tree {
       limit,
       (inode) => this.#handles && inode.device === this.root.device,
     )
+    if (options.strong) this.coherence = new Coherence(this, source.statistics, source.detached)
+    this.recent = this.coherence?.recent
+  }
+
+  /** The source, as it was given. */
+  get path(): string {
+    return this.#source.path
   }
 
   /** Whether files can be found by their inode numbers. */
@@ -123,8 +137,9 @@ export class Tree {
     return inode?.looksLike(this.found) ? inode : undefined
   }
 
-  /** The entry of a name: one statx(2), one lookup counted. `dirfd` is a descriptor of the parent. */
-  lookup(parent: MirrorInode, dirfd: number, name: string): Entry | Errno {
+  /** The entry of a name: one statx(2), one lookup counted. `dirfd` is a descriptor of the parent; `listed`: for READDIRPLUS. */
+  lookup(parent: MirrorInode, dirfd: number, name: string, listed = false): Entry | Errno {
+    this.recent?.tell(parent, name, listed)
     const result = this.sys.statx(dirfd, name, LOOK, STAT_MASK, this.found)
     return result < 0 ? (result as Errno) : this.entry(parent, name, dirfd)
   }
@@ -133,15 +148,16 @@ export class Tree {
   entry(parent: MirrorInode | null, name: string, dirfd: number): Entry | Errno {
     // Only files of the root's filesystem can be found again by any thread.
     if (this.crew !== undefined && this.found.dev !== this.root.device.dev) return EXDEV
-    return this.entryOf(this.adopt(parent, name, dirfd))
+    return this.entryOf(this.adopt(parent, name, dirfd), parent)
   }
 
-  /** The entry of an inode that {@link found} describes; one lookup counted. */
-  entryOf(inode: MirrorInode): Entry {
+  /** The entry of an inode that {@link found} describes, seen in `parent`; one lookup counted. */
+  entryOf(inode: MirrorInode, parent: MirrorInode | null = null): Entry {
     if (this.shared === undefined) this.inodes.remember(inode)
     else this.shared.remember(inode)
+    this.recent?.seen(inode, this.found)
     const { nodeid, generation } = inode
-    const { entryValid } = this.options.cache
+    const { entryValid } = (parent ?? inode).device.cache
     return { nodeid, generation, entryValid, attrValid: this.attrValid(inode), attr: this.found.toAttr() }
   }
 
@@ -193,12 +209,13 @@ export class Tree {
   attributes(inode: MirrorInode): AttrReply | Errno {
     const result = this.stat(inode)
     if (result < 0) return result as Errno
+    this.recent?.seen(inode, this.found)
     return { attrValid: this.attrValid(inode), attr: this.found.toAttr() }
   }
 
   /** Kernel: writes through a mapping of a passthrough file change times and blocks without a word. */
   attrValid(inode: MirrorInode): number {
-    return inode.mapped ? 0 : this.options.cache.attrValid
+    return inode.mapped ? 0 : inode.device.cache.attrValid
   }
 
   /** A descriptor of the inode (O_PATH, or that of an open), to be used before anything else is opened; or -errno. */
@@ -293,6 +310,7 @@ export class Tree {
 
   /** Gives up every path descriptor; the tree answers no more. */
   dispose(): void {
+    this.coherence?.close()
     this.descriptors.clear()
     this.root.fd = -1
   }
@@ -362,18 +380,13 @@ export class Tree {
     const { dev } = this.found
     let device = this.#devices.get(dev)
     if (device === undefined) {
-      device = new Device(dev, this.#typeOf(dirfd, name) !== OVERLAYFS_SUPER_MAGIC)
+      const statistics = statisticsOf(this.sys, dirfd, name)
+      const { strong, cache } = this.options
+      device = new Device(dev, statistics?.type !== OVERLAYFS_SUPER_MAGIC, strong ? NONE : cache)
       this.#devices.set(dev, device)
+      this.coherence?.meet(device, dirfd, name, statistics)
     }
     return device
-  }
-
-  #typeOf(dirfd: number, name: string): number {
-    const fd = name === '' ? dirfd : this.openat(dirfd, name, FIND)
-    if (fd < 0) return 0
-    const statistics = this.sys.fstatfs(fd)
-    if (fd !== dirfd) this.sys.close(fd)
-    return typeof statistics === 'number' ? 0 : statistics.type
   }
 }
 

@@ -1,0 +1,78 @@
+// Directories with `cache: 'strong'`: the kernel opens them by itself and keeps what it reads. See streams.ts.
+import { ENOSYS, ESTALE } from '../../protocol/index.js'
+import type {
+  Dirent,
+  Direntplus,
+  Errno,
+  Filesystem,
+  FsyncdirRequest,
+  ReaddirRequest,
+  ReaddirplusRequest,
+} from '../../protocol/index.js'
+import { entries, entriesPlus } from './directories.js'
+import { Streams } from './streams.js'
+import type { Stream } from './streams.js'
+import type { Tree } from './tree.js'
+
+export class UnopenedDirectories {
+  readonly #tree: Tree
+  readonly #streams: Streams
+  readonly handlers: ReturnType<typeof handlersOf>
+
+  constructor(tree: Tree) {
+    this.#tree = tree
+    this.#streams = new Streams(tree)
+    this.handlers = handlersOf(tree, this.#streams, this)
+  }
+
+  /** Calls `use` with a descriptor of the directory of a request, or answers -errno. */
+  with<Result>({ nodeid }: { nodeid: number }, use: (fd: number) => Result): Result | number {
+    const inode = this.#tree.inode(nodeid)
+    const fd = inode === undefined ? ESTALE : this.#streams.descriptor(inode)
+    if (fd < 0) return fd
+    const close = () => this.#tree.sys.close(fd)
+    const result = use(fd)
+    if (result instanceof Promise) void result.finally(close)
+    else close()
+    return result
+  }
+
+  clear(): void {
+    this.#streams.clear()
+  }
+}
+
+function handlersOf(tree: Tree, streams: Streams, directories: UnopenedDirectories) {
+  const { sys } = tree
+
+  const read = <Item>(
+    { nodeid, offset }: ReaddirRequest | ReaddirplusRequest,
+    items: (stream: Stream, index: number, state: number) => Iterable<Item>,
+  ): Iterable<Item> | Errno => {
+    const inode = tree.inode(nodeid)
+    const stream = inode === undefined ? ESTALE : streams.at(inode, offset)
+    if (typeof stream === 'number') return stream as Errno
+    const index = streams.index(offset)
+    const state = stream.listing.seek(index)
+    if (state <= 0) streams.park(stream)
+    return state < 0 ? (state as Errno) : items(stream, index, state)
+  }
+
+  return {
+    // Kernel: the one that is sent; from then on it opens without asking (FUSE_NO_OPENDIR_SUPPORT).
+    opendir: (): Errno => ENOSYS,
+
+    readdir: (request: ReaddirRequest): Iterable<Dirent> | Errno =>
+      read(request, (stream, index, state) => entries(stream, index, state, streams.base(stream))),
+
+    readdirplus: (request: ReaddirplusRequest): Iterable<Direntplus> | Errno =>
+      read(request, (stream, index, state) => entriesPlus(tree, stream, index, state, streams.base(stream))),
+
+    async fsyncdir(request: FsyncdirRequest): Promise<void | Errno> {
+      const result = await directories.with(request, (fd) =>
+        request.fdatasync ? sys.fdatasyncAsync(fd) : sys.fsyncAsync(fd),
+      )
+      return result < 0 ? (result as Errno) : undefined
+    },
+  } satisfies Filesystem
+}
