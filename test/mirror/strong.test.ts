@@ -296,6 +296,8 @@ for (const passthrough of ['auto', 'off'] as const) {
         return { names, inodes }
       }
       fs.mkdirSync(join(mnt, 'own'))
+      // What has changed before may still be told once more.
+      await sleep(1000)
       const counts = await counted()
       fs.mkdirSync(join(mnt, 'own/d'))
       fs.writeFileSync(join(mnt, 'own/f'), 'x')

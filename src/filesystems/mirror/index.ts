@@ -192,16 +192,9 @@ function refuseInside(source: string, mountPoint: string): void {
   )
 }
 
-function watchStats({ state, events, overflows, names, inodes, repeated, epochs }: Watching) {
-  return {
-    watch: state,
-    events,
-    overflows,
-    namesTakenBack: names,
-    inodesTakenBack: inodes,
-    repeated,
-    epochs,
-  }
+function watchStats(watching: Watching) {
+  const { state: watch, names: namesTakenBack, inodes: inodesTakenBack, ...rest } = watching
+  return { watch, namesTakenBack, inodesTakenBack, ...rest }
 }
 
 /** Kernel: no flush operation, so close(2) has no errors to report. Magic numbers of statfs(2). */
