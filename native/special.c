@@ -1,6 +1,7 @@
 // The special calls. Everything in here is a raw system call: it may run in a thread that is cancelled
 // at any instant, or in a child that shares nothing with the C library's locks.
 #include "special.h"
+#include "listing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -174,6 +175,8 @@ int64_t special_run(const struct call *call) {
     return pread_all((int)a[0], address(a[1]), (size_t)a[2], a[3]);
   case SPECIAL_PWRITE_ALL:
     return transfer_all(SYS_pwrite64, (int)a[0], address(a[1]), (size_t)a[2], a[3]);
+  case SPECIAL_LISTING:
+    return listing_encode((int)a[0], address(a[1]), address(a[2]), address(a[3]), (size_t)a[4], address(a[5]));
   default:
     return -ENOSYS;
   }

@@ -13,6 +13,7 @@ enum special {
   SPECIAL_SEND_FD = -4,
   SPECIAL_PREAD_ALL = -5,
   SPECIAL_PWRITE_ALL = -6,
+  SPECIAL_LISTING = -7,
 };
 
 // The result or -errno; -ENOSYS for a number that is none of them.

@@ -25,6 +25,11 @@ export const special = {
   preadAll: -5,
   /** `(fd, bytes, length, offset)`: pwrite(2) until everything is written, or an error with nothing written. */
   pwriteAll: -6,
+  /**
+   * `(dirfd, window, state, out, size, facts)`: records of getdents64(2) as those of a READDIRPLUS reply, or of READDIR where `facts` is
+   * null; how many. The layouts are in listing.h.
+   */
+  listing: -7,
 } as const
 
 /** Flag of {@link Native.syscallAs}: keep CAP_FSETID, so setuid and setgid bits survive as they do for root. */

@@ -14,6 +14,16 @@ export function direntType(mode: number): number {
   return (mode >>> 12) & 15
 }
 
+/** Kernel: READDIRPLUS counts a lookup for every entry with a nodeid, but `.` and `..`. */
+export function countsLookup({ nodeid, name }: Pick<Direntplus, 'nodeid' | 'name'>): boolean {
+  if (nodeid === 0) return false
+  const first = name[0]
+  const isDot = first === '.' || first === 0x2e
+  if (!isDot || name.length > 2) return true
+  const second = name.length === 2 ? name[1] : undefined
+  return !(name.length === 1 || second === '.' || second === 0x2e)
+}
+
 /**
  * Writes a directory record. `limit` is the first place that is not free, `off` where the listing goes on after it.
  * Returns the bytes used, or 0 when the record does not fit. Throws a TypeError for a name the kernel would refuse with

@@ -2,6 +2,7 @@
 
 export * from './describe.js'
 export * from './dirent.js'
+export * from './encoded-dirents.js'
 export * from './errno.js'
 export type { Extensions } from './extensions.js'
 export * from './generated/constants.js'

@@ -3,6 +3,8 @@
 
 export { describeRequest } from './describe.js'
 export { direntType } from './dirent.js'
+export { EncodedDirents } from './encoded-dirents.js'
+export type { ListingOwner } from './encoded-dirents.js'
 export * from './errno.js'
 export type { Extensions } from './extensions.js'
 export * from './generated/constants.js'

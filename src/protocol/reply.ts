@@ -41,7 +41,7 @@ export type Direntplus = (Entry | NegativeEntry) & {
   off?: number
 }
 
-/** A directory listing: any iterable. */
+/** A directory listing: any iterable, such as an array, a generator, or `EncodedDirents`. */
 export type Dirents<Kind extends 'dirent' | 'direntplus'> = Kind extends 'dirent'
   ? Iterable<Dirent> | AsyncIterable<Dirent>
   : Iterable<Direntplus> | AsyncIterable<Direntplus>

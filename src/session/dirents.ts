@@ -1,6 +1,6 @@
 // Directory listings: packs entries into a READDIR or READDIRPLUS reply until it is full, and gives
 // back the lookups of entries that did not fit.
-import { encodeDirent, encodeDirentplus } from '../protocol/index.js'
+import { countsLookup, encodeDirent, encodeDirentplus } from '../protocol/index.js'
 import type { Dirent, Direntplus, NameEncoding } from '../protocol/index.js'
 
 export class DirentWriter {
@@ -102,14 +102,4 @@ export class DirentWriter {
   #refuse(entry: Dirent | Direntplus): void {
     if (this.#plus && countsLookup(entry as Direntplus)) this.#giveBack((entry as Direntplus).nodeid)
   }
-}
-
-/** Kernel: READDIRPLUS counts a lookup for every entry with a nodeid, but `.` and `..`. */
-function countsLookup({ nodeid, name }: Direntplus): boolean {
-  if (nodeid === 0) return false
-  const first = name[0]
-  const isDot = first === '.' || first === 0x2e
-  if (!isDot || name.length > 2) return true
-  const second = name.length === 2 ? name[1] : undefined
-  return !(name.length === 1 || second === '.' || second === 0x2e)
 }

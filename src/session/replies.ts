@@ -2,7 +2,7 @@
 // Last stop of a request.
 import type { Transport } from '../device/transport.js'
 import { EINVAL, EIO, ENOENT, ERANGE, OUT_HEADER_SIZE, describeErrno } from '../protocol/index.js'
-import { encodeEntry, encodeOpenReply } from '../protocol/index.js'
+import { EncodedDirents, encodeEntry, encodeOpenReply } from '../protocol/index.js'
 import type {
   AnyRequest,
   Dirent,
@@ -236,6 +236,10 @@ export class ReplyWriter {
   ): Promise<void> | undefined {
     if (typeof value !== 'object' || value === null) throw misfit(info, value, 'an iterable of entries')
     const { offset, size } = request as unknown as { offset: number; size: number }
+    if (EncodedDirents.is(value)) {
+      this.#encodedListing(request, info, value, size, since)
+      return undefined
+    }
     const plus = info.reply === 'direntplus'
     const giveBack = (nodeid: number): void => this.#given.forget(nodeid)
     if (Symbol.asyncIterator in value) {
@@ -260,6 +264,23 @@ export class ReplyWriter {
     const length = writer.take(value as Iterable<Dirent | Direntplus>)
     this.#finishListing(request, info, writer, this.#scratch, length, true, since)
     return undefined
+  }
+
+  #encodedListing(
+    request: AnyRequest,
+    info: OperationInfo,
+    listing: EncodedDirents<'dirent' | 'direntplus'>,
+    size: number,
+    since: number,
+  ): void {
+    const { bytes, kind } = listing
+    const { reply } = info
+    if (`${kind}s` !== reply && kind !== reply) throw misfit(info, listing, `a listing of ${reply}`)
+    if (bytes.byteLength > size)
+      throw misfit(info, listing, `a listing of ${size} bytes at most, not ${bytes.byteLength},`)
+    const sent = this.#send(request, info, 0, since, bytes, bytes.byteLength, false)
+    if (sent < 0) this.#given.takeBack(request, info, listing)
+    listing.sent?.()
   }
 
   #finishListing(

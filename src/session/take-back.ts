@@ -1,5 +1,6 @@
 // What an answer gives out and nobody receives: handles, lookups, locks, opens. The session releases, forgets and unlocks them in the
 // kernel's place.
+import { EncodedDirents } from '../protocol/index.js'
 import type { AnyRequest, OperationInfo, SetlkRequest } from '../protocol/index.js'
 import type { BackingDevice } from './backing.js'
 import { warning } from './errors.js'
@@ -37,6 +38,7 @@ export class TakeBack {
     if (typeof value === 'number' && value < 0) return
     if (info.opcode === SETLK || info.opcode === SETLKW) this.#unlock(request as SetlkRequest)
     if (typeof value !== 'object' || value === null) return
+    if (EncodedDirents.is(value)) for (const nodeid of value.lookups) this.forget(nodeid)
     const { nodeid, fh } = value as { nodeid?: number; fh?: number }
     if (typeof fh === 'number') {
       const release = info.opcode === OPENDIR ? this.#filesystem.releasedir : this.#filesystem.release

@@ -4,6 +4,7 @@ import { dataCalls } from './data.js'
 import { directoryCalls } from './directories.js'
 import { openDoor } from './door.js'
 import type { StringEncoding } from './door.js'
+import { listingCalls } from './listing.js'
 import { mountCalls } from './mounts.js'
 import { pathCalls } from './paths.js'
 import { processCalls } from './process.js'
@@ -13,6 +14,7 @@ import { xattrCalls } from './xattrs.js'
 export * from './constants.js'
 export { decodeDirents } from './directories.js'
 export { exactU64 } from './door.js'
+export { ListingEncoder } from './listing.js'
 export { numbers } from './numbers.js'
 export { ByteReader } from './byte-reader.js'
 export { StatxBuffer } from './statx.js'
@@ -35,6 +37,7 @@ export function makeSyscalls(encoding: StringEncoding) {
   return {
     ...pathCalls(door, encoding),
     ...directoryCalls(door, encoding),
+    ...listingCalls(door),
     ...attributeCalls(door),
     ...xattrCalls(door),
     ...dataCalls(door),

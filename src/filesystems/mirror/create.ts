@@ -14,7 +14,8 @@ import type {
 import { O_CREAT, O_EXCL, O_TMPFILE } from '../../syscalls/index.js'
 import { callerOf } from './open-files.js'
 import type { OpenAnswer, OpenFiles } from './open-files.js'
-import { BAD_NAME, STAT_MASK, isPlainName } from './tree.js'
+import { BAD_NAME, isPlainName } from './plain-name.js'
+import { STAT_MASK } from './tree.js'
 import type { Tree } from './tree.js'
 
 const MODE_BITS = 0o7777

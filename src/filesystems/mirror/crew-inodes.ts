@@ -5,6 +5,7 @@ import { AT_EMPTY_PATH, StatxBuffer } from '../../syscalls/index.js'
 import type { Crew } from './crew.js'
 import type { InodeNumbers } from './inode-numbers.js'
 import { MirrorInode, STAT_MASK } from './inode.js'
+import type { Sighting } from './inode.js'
 import type { Tree } from './tree.js'
 
 export class CrewInodes {
@@ -40,9 +41,9 @@ export class CrewInodes {
     return made
   }
 
-  /** The inode that the tree's last statx(2) describes, if the kernel has it from any thread. */
-  known(): MirrorInode | undefined {
-    const { found, root, inodes } = this.#tree
+  /** The inode that `found` describes, by default the tree's last statx(2), if the kernel has it from any thread. */
+  known(found: Sighting = this.#tree.found): MirrorInode | undefined {
+    const { root, inodes } = this.#tree
     if (found.dev !== root.device.dev || typeof found.ino !== 'number') return undefined
     if (root.is(found)) return root
     const made = new MirrorInode(root.device, found, null, '')
@@ -55,9 +56,8 @@ export class CrewInodes {
   }
 
   /** The same, made where it is new: it has no nodeid before {@link remember}. */
-  adopt(): MirrorInode {
-    const { root, found } = this.#tree
-    return this.known() ?? new MirrorInode(root.device, found, null, '')
+  adopt(found: Sighting): MirrorInode {
+    return this.known(found) ?? new MirrorInode(this.#tree.root.device, found, null, '')
   }
 
   /** Counts a reply that names the inode. Throws ENFILE when there are too many. */

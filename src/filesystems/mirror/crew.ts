@@ -1,7 +1,7 @@
 // The threads of one mirror as one of them sees the others: who asks whom for a listing, and what the kernel has forgotten.
 import { BroadcastChannel } from 'node:worker_threads'
 import { EIO } from '../../protocol/index.js'
-import type { Dirent, Direntplus, Errno } from '../../protocol/index.js'
+import type { Errno } from '../../protocol/index.js'
 import { SharedState } from './shared.js'
 import type { SharedMemory } from './shared.js'
 
@@ -14,7 +14,8 @@ export interface CrewData {
   joined: SharedArrayBuffer
 }
 
-export type Listed = (Dirent | Direntplus)[] | Errno
+/** The records of a reply. */
+export type Listed = Uint8Array | Errno
 
 /** A part of a listing that another thread has. */
 export interface ListOrder {

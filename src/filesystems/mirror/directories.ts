@@ -1,9 +1,7 @@
 // Open directories: OPENDIR to RELEASEDIR, and what READDIR and READDIRPLUS say about each entry.
 import { EBADF, ESTALE } from '../../protocol/index.js'
 import type {
-  Dirent,
-  Direntplus,
-  Entry,
+  EncodedDirents,
   Errno,
   Filesystem,
   FsyncdirRequest,
@@ -12,30 +10,27 @@ import type {
   ReaddirRequest,
   ReaddirplusRequest,
   ReleasedirRequest,
+  Reply,
 } from '../../protocol/index.js'
 import { HandleTable } from '../../inodes/index.js'
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../syscalls/index.js'
-import type { MirrorInode } from './inode.js'
 import type { Crew, ListOrder, Listed } from './crew.js'
 import { Listing } from './listing.js'
+import { ListingReplies } from './listing-replies.js'
+import type { OpenDirectory } from './listing-replies.js'
 import type { Tree } from './tree.js'
-
-/** A directory that can be read. */
-export interface OpenDirectory {
-  inode: MirrorInode
-  fd: number
-  listing: Listing
-}
 
 export class Directories {
   readonly #tree: Tree
   readonly #table: HandleTable<OpenDirectory> | SharedDirectories
+  readonly #replies: ListingReplies
   readonly handlers: ReturnType<typeof handlersOf>
 
   constructor(tree: Tree) {
     this.#tree = tree
     this.#table = tree.crew === undefined ? new HandleTable() : new SharedDirectories(tree.crew)
-    this.handlers = handlersOf(tree, this.#table)
+    this.#replies = new ListingReplies(tree)
+    this.handlers = handlersOf(tree, this.#table, this.#replies)
   }
 
   /** The descriptor behind an `fh`, or EBADF. */
@@ -50,13 +45,15 @@ export class Directories {
   }
 
   /** A part of a listing that another thread was asked for; what fits in `size` bytes. */
-  list({ fd, offset, size, plus }: ListOrder): Listed {
-    const directory = this.#table.get(fd)
+  list(order: ListOrder): Listed {
+    const directory = this.#table.get(order.fd)
     if (directory === undefined) return EBADF
-    const state = directory.listing.seek(offset)
-    if (state < 0) return state as Errno
-    const found = plus ? entriesPlus(this.#tree, directory, offset, state) : entries(directory, offset, state)
-    return fitting(directory, offset, state, size, plus ? PLUS_SIZE : DIRENT_SIZE, found)
+    const made = this.#replies.make(directory, order)
+    if (typeof made === 'number') return made
+    // The records alone go over, not all of the memory that they lie in.
+    const records = new Uint8Array(made.bytes)
+    made.sent?.()
+    return records
   }
 
   /** Another thread was told that the kernel has released it. */
@@ -71,32 +68,6 @@ export class Directories {
       this.#tree.sys.close(fd)
     }
   }
-}
-
-// Kernel: sizes of fuse_dirent and fuse_direntplus without the name; entries are padded to 8 bytes.
-const DIRENT_SIZE = 24
-const PLUS_SIZE = 152
-
-/** As many entries as fit: each one that is made counts a lookup, so none is made in vain. */
-function fitting(
-  { listing }: OpenDirectory,
-  offset: number,
-  state: number,
-  size: number,
-  head: number,
-  made: Iterator<Dirent | Direntplus>,
-): (Dirent | Direntplus)[] {
-  const list: (Dirent | Direntplus)[] = []
-  let left = size
-  for (let index = offset, at = state; at > 0; index++) {
-    left -= Math.ceil((head + listing.name(index).length) / 8) * 8
-    if (left < 0) break
-    const { value, done } = made.next()
-    if (done === true) break
-    list.push(value)
-    at = listing.next(index)
-  }
-  return list
 }
 
 /** Marks an open directory among what threads share; the lower bits are the thread that has its listing. */
@@ -151,8 +122,19 @@ function ownerOf(tree: Tree, fh: number): number {
   return tree.crew === undefined ? -1 : tree.crew.state.what(fh) & ~DIRECTORY
 }
 
-function handlersOf(tree: Tree, table: Table) {
+function handlersOf(tree: Tree, table: Table, replies: ListingReplies) {
   const { sys } = tree
+
+  const list = (order: ListOrder): Reply<EncodedDirents<'dirent' | 'direntplus'>> => {
+    const directory = table.get(order.fd)
+    if (directory !== undefined) return replies.make(directory, order)
+    const { crew } = tree
+    if (crew === undefined || !isElsewhere(crew, order.fd)) return EBADF
+    return crew
+      .list(ownerOf(tree, order.fd), order)
+      .then((listed) => (typeof listed === 'number' ? listed : replies.of(listed, order.plus)))
+  }
+
   return {
     opendir({ nodeid }: OpendirRequest): OpenReply | Errno {
       const inode = tree.inode(nodeid)
@@ -169,27 +151,11 @@ function handlersOf(tree: Tree, table: Table) {
       else release(tree, table, fh)
     },
 
-    readdir({
-      fh,
-      offset,
-      size,
-    }: ReaddirRequest): Iterable<Dirent> | Errno | Promise<Iterable<Dirent> | Errno> {
-      const directory = table.get(fh)
-      if (directory === undefined) return elsewhere<Dirent>(tree, { fd: fh, offset, size, plus: false })
-      const state = directory.listing.seek(offset)
-      return state < 0 ? (state as Errno) : entries(directory, offset, state)
-    },
+    readdir: ({ fh, offset, size }: ReaddirRequest) =>
+      list({ fd: fh, offset, size, plus: false }) as Reply<EncodedDirents<'dirent'>>,
 
-    readdirplus({
-      fh,
-      offset,
-      size,
-    }: ReaddirplusRequest): Iterable<Direntplus> | Errno | Promise<Iterable<Direntplus> | Errno> {
-      const directory = table.get(fh)
-      if (directory === undefined) return elsewhere<Direntplus>(tree, { fd: fh, offset, size, plus: true })
-      const state = directory.listing.seek(offset)
-      return state < 0 ? (state as Errno) : entriesPlus(tree, directory, offset, state)
-    },
+    readdirplus: ({ fh, offset, size }: ReaddirplusRequest) =>
+      list({ fd: fh, offset, size, plus: true }) as Reply<EncodedDirents<'direntplus'>>,
 
     async fsyncdir({ fh, fdatasync }: FsyncdirRequest): Promise<void | Errno> {
       const fd = table.get(fh)?.fd ?? (isElsewhere(tree.crew, fh) ? fh : EBADF)
@@ -198,47 +164,4 @@ function handlersOf(tree: Tree, table: Table) {
       return result < 0 ? (result as Errno) : undefined
     },
   } satisfies Filesystem
-}
-
-function elsewhere<Item>(tree: Tree, order: ListOrder): Errno | Promise<Iterable<Item> | Errno> {
-  const { crew } = tree
-  if (crew === undefined || !isElsewhere(crew, order.fd)) return EBADF
-  return crew.list(ownerOf(tree, order.fd), order) as Promise<Item[] | Errno>
-}
-
-/** The entries from `offset` on; their positions are indexes, after `base`. */
-export function* entries(
-  { listing }: OpenDirectory,
-  offset: number,
-  state: number,
-  base = 0,
-): Generator<Dirent> {
-  for (let index = offset; state > 0; state = listing.next(index++)) {
-    const off = base + index + 1
-    yield { name: listing.name(index), ino: listing.ino(index), type: listing.type(index), off }
-  }
-}
-
-/** The same with what a lookup says of each. */
-export function* entriesPlus(
-  tree: Tree,
-  { inode, fd, listing }: OpenDirectory,
-  offset: number,
-  state: number,
-  base = 0,
-): Generator<Direntplus> {
-  for (let index = offset; state > 0; state = listing.next(index++)) {
-    const name = listing.name(index)
-    const off = base + index + 1
-    // Kernel: `.` and `..` are no lookups, and neither is an entry that has gone since it was listed.
-    const entry = name === '.' || name === '..' ? undefined : tree.lookup(inode, fd, name, true)
-    if (typeof entry === 'object') {
-      const plus = entry as Entry & { name: string; off: number }
-      plus.name = name
-      plus.off = off
-      yield plus
-    } else {
-      yield { nodeid: 0, name, off, ino: listing.ino(index), type: listing.type(index) }
-    }
-  }
 }

@@ -13,6 +13,13 @@ const NANOSECONDS = 1e9
 /** An odd number without a pattern in its bits: seconds and nanoseconds do not cancel each other. */
 const SPREAD = 0x9e3779b1
 
+/** What tells one file from another, as statx(2) or a listing has it. */
+export type Sighting = Pick<StatxBuffer, 'ino' | 'dev' | 'mode' | 'mask' | 'btimeSec' | 'btimeNsec'>
+
+/** All of a file that a listing tells of. */
+export type ListedStat = Sighting &
+  Pick<StatxBuffer, 'uid' | 'gid' | 'nlink' | 'size' | 'mtimeSec' | 'mtimeNsec' | 'ctimeSec' | 'ctimeNsec'>
+
 /** A filesystem of the source, by st_dev. */
 export class Device {
   readonly dev: number
@@ -59,7 +66,7 @@ export class MirrorInode extends Inode {
   /** With strong caching; see {@link Memory}. */
   memory: Memory | null = null
 
-  constructor(device: Device, stat: StatxBuffer, parent: MirrorInode | null, name: string) {
+  constructor(device: Device, stat: Sighting, parent: MirrorInode | null, name: string) {
     super()
     this.device = device
     this.ino = stat.ino
@@ -76,17 +83,17 @@ export class MirrorInode extends Inode {
   }
 
   /** Whether `stat` describes this very file. */
-  is(stat: StatxBuffer): boolean {
+  is(stat: Sighting): boolean {
     return this.ino === stat.ino && this.device.dev === stat.dev && this.looksLike(stat)
   }
 
   /** The part of {@link is} that tells a file from a later one with the same number. */
-  looksLike(stat: StatxBuffer): boolean {
+  looksLike(stat: Sighting): boolean {
     return this.type === (stat.mode & S_IFMT) && this.birth === birthOf(this.device, stat)
   }
 }
 
-function birthOf(device: Device, stat: StatxBuffer): number {
+function birthOf(device: Device, stat: Sighting): number {
   return device.stableBirth && (stat.mask & STATX_BTIME) !== 0
     ? stat.btimeSec * NANOSECONDS + stat.btimeNsec
     : 0

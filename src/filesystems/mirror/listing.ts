@@ -1,5 +1,5 @@
 // One open directory: a window of raw getdents64(2) records, and offsets that are indexes into the listing.
-import { DT_UNKNOWN, SEEK_CUR, SEEK_SET, exactU64 } from '../../syscalls/index.js'
+import { SEEK_CUR, SEEK_SET } from '../../syscalls/index.js'
 import type { Syscalls } from '../../syscalls/index.js'
 
 const WINDOW = 32768
@@ -21,9 +21,10 @@ export class Listing {
   readonly #sys: Syscalls
   #fd: number
   #bytes: Buffer | undefined
-  /** Index of the first entry in the window; entries in it; where each begins. */
+  /** Index of the first entry in the window; entries in it; their bytes; where each begins. */
   #first = 0
   #count = 0
+  #length = 0
   readonly #starts: number[] = []
   #cookies: Uint32Array | undefined
   /** Entries whose cookies are known. */
@@ -55,25 +56,19 @@ export class Listing {
     return this.#fill(index)
   }
 
-  /** Moves on to the entry after `index`. */
-  next(index: number): number {
-    return index + 1 < this.#first + this.#count ? 1 : this.seek(index + 1)
+  /** The window, as getdents64(2) filled it. Only while an entry is current. */
+  get window(): Buffer {
+    return this.#bytes!
   }
 
-  /** Name of the entry `index`, one character per byte. Only for a current entry. */
-  name(index: number): string {
-    const start = this.#start(index) + 19
-    return this.#bytes!.toString('latin1', start, this.#bytes!.indexOf(0, start))
+  /** Where in the window the entry `index` begins. Only for a current entry. */
+  start(index: number): number {
+    return this.#starts[index - this.#first]
   }
 
-  ino(index: number): number | bigint {
-    const at = this.#start(index)
-    return exactU64(this.#bytes!.readUInt32LE(at), this.#bytes!.readUInt32LE(at + 4))
-  }
-
-  /** DT_* */
-  type(index: number): number {
-    return this.#bytes![this.#start(index) + 18] ?? DT_UNKNOWN
+  /** Where in the window the last entry ends. */
+  get end(): number {
+    return this.#length
   }
 
   /** The descriptor is about to go; positions stay known. */
@@ -94,10 +89,6 @@ export class Listing {
     this.#first = this.#count = 0
   }
 
-  #start(index: number): number {
-    return this.#starts[index - this.#first]
-  }
-
   #fill(first: number): number {
     this.#remember()
     this.#bytes ??= spare.pop() ?? Buffer.allocUnsafeSlow(WINDOW)
@@ -105,6 +96,7 @@ export class Listing {
     this.#first = first
     this.#count = 0
     if (length <= 0) return length
+    this.#length = length
     for (let at = 0; at + MIN_RECORD <= length; at += this.#bytes.readUInt16LE(at + 16)) {
       this.#starts[this.#count++] = at
     }
@@ -122,7 +114,7 @@ export class Listing {
       this.#cookies = cookies = grown
     }
     for (let index = this.#first; index < end; index++) {
-      const at = this.#start(index)
+      const at = this.start(index)
       cookies[index * COOKIE_WORDS] = this.#bytes!.readUInt32LE(at + 8)
       cookies[index * COOKIE_WORDS + 1] = this.#bytes!.readUInt32LE(at + 12)
     }

@@ -23,7 +23,8 @@ import {
   S_IFDIR,
   S_ISGID,
 } from '../../syscalls/index.js'
-import { BAD_NAME, STAT_MASK, isPlainName } from './tree.js'
+import { BAD_NAME, isPlainName } from './plain-name.js'
+import { STAT_MASK } from './tree.js'
 import type { MirrorInode } from './inode.js'
 import type { Tree } from './tree.js'
 

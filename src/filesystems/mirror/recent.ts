@@ -1,6 +1,5 @@
 // What a coherent cache has to remember for a short while: names that the kernel was just told of, and the mirror's own changes.
-import type { StatxBuffer } from '../../syscalls/index.js'
-import type { MirrorInode } from './inode.js'
+import type { ListedStat, MirrorInode } from './inode.js'
 
 /** Milliseconds after which the kernel has long taken up an answer. */
 const LIFETIME = 2000
@@ -80,7 +79,7 @@ export class Recent {
   }
 
   /** The answer tells the kernel what its own change of attributes led to. */
-  set(inode: MirrorInode, stat: StatxBuffer): void {
+  set(inode: MirrorInode, stat: ListedStat): void {
     const memory = memoryOf(inode)
     if (memory.set === undefined) this.#changed.push(inode)
     memory.set = signature(stat)
@@ -88,7 +87,7 @@ export class Recent {
   }
 
   /** Another answer tells of the attributes. */
-  seen({ memory }: MirrorInode, stat: StatxBuffer): void {
+  seen({ memory }: MirrorInode, stat: ListedStat): void {
     if (memory !== null && memory.set !== undefined) memory.set = signature(stat)
   }
 
@@ -131,7 +130,7 @@ function memoryOf(inode: MirrorInode): Memory {
 }
 
 /** All that the kernel caches of a file's attributes but its access time. */
-export function signature(stat: StatxBuffer): string {
+export function signature(stat: ListedStat): string {
   const { mode, uid, gid, nlink, size, mtimeSec, mtimeNsec, ctimeSec, ctimeNsec } = stat
   return `${mode} ${uid} ${gid} ${nlink} ${size} ${mtimeSec} ${mtimeNsec} ${ctimeSec} ${ctimeNsec}`
 }

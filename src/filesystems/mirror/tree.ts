@@ -1,6 +1,6 @@
 // The known part of the source: finds a request's inode again on the source, by descriptor, handle or (parent, name), and
 // never by a path of more than one component, so nothing outside the source can be reached.
-import { EINVAL, EMFILE, ENFILE, ENOENT, ESTALE, EXDEV } from '../../protocol/index.js'
+import { EMFILE, ENFILE, ENOENT, ESTALE, EXDEV } from '../../protocol/index.js'
 import type { AttrReply, Entry, Errno } from '../../protocol/index.js'
 import { InodeTable } from '../../inodes/index.js'
 import {
@@ -21,6 +21,7 @@ import type { Crew } from './crew.js'
 import { CrewInodes } from './crew-inodes.js'
 import { FIRST_OTHER, InodeNumbers } from './inode-numbers.js'
 import { Device, MirrorInode, STAT_MASK } from './inode.js'
+import type { ListedStat, Sighting } from './inode.js'
 import type { ResolvedMirrorOptions } from './options.js'
 import { NONE } from './options.js'
 import { PathDescriptors } from './path-descriptors.js'
@@ -137,35 +138,43 @@ export class Tree {
     return inode?.looksLike(this.found) ? inode : undefined
   }
 
-  /** The entry of a name: one statx(2), one lookup counted. `dirfd` is a descriptor of the parent; `listed`: for READDIRPLUS. */
-  lookup(parent: MirrorInode, dirfd: number, name: string, listed = false): Entry | Errno {
-    this.recent?.tell(parent, name, listed)
+  /** The entry of a name: one statx(2), one lookup counted. `dirfd` is a descriptor of the parent. */
+  lookup(parent: MirrorInode, dirfd: number, name: string): Entry | Errno {
+    this.recent?.tell(parent, name, false)
     const result = this.sys.statx(dirfd, name, LOOK, STAT_MASK, this.found)
     return result < 0 ? (result as Errno) : this.entry(parent, name, dirfd)
   }
 
   /** The entry of what {@link found} describes, seen as `name` in `parent`; one lookup counted. */
   entry(parent: MirrorInode | null, name: string, dirfd: number): Entry | Errno {
-    // Only files of the root's filesystem can be found again by any thread.
-    if (this.crew !== undefined && this.found.dev !== this.root.device.dev) return EXDEV
+    if (!this.serves(this.found)) return EXDEV
     return this.entryOf(this.adopt(parent, name, dirfd), parent)
   }
 
   /** The entry of an inode that {@link found} describes, seen in `parent`; one lookup counted. */
   entryOf(inode: MirrorInode, parent: MirrorInode | null = null): Entry {
-    if (this.shared === undefined) this.inodes.remember(inode)
-    else this.shared.remember(inode)
-    this.recent?.seen(inode, this.found)
+    this.remember(inode, this.found)
     const { nodeid, generation } = inode
     const { entryValid } = (parent ?? inode).device.cache
     return { nodeid, generation, entryValid, attrValid: this.attrValid(inode), attr: this.found.toAttr() }
   }
 
-  /** The inode that {@link found} describes, new or known, seen as `name` in `parent`. */
-  adopt(parent: MirrorInode | null, name: string, dirfd: number): MirrorInode {
-    const { found } = this
-    if (this.shared !== undefined) return this.shared.adopt()
-    if (this.#device.dev !== found.dev) this.#device = this.#deviceOf(dirfd, name)
+  /** Only files of the root's filesystem can be found again by any of several threads. */
+  serves({ dev }: Sighting): boolean {
+    return this.crew === undefined || dev === this.root.device.dev
+  }
+
+  /** Counts a lookup of what `found` describes. Throws ENFILE where several threads know too many inodes. */
+  remember(inode: MirrorInode, found: ListedStat): void {
+    if (this.shared === undefined) this.inodes.remember(inode)
+    else this.shared.remember(inode)
+    this.recent?.seen(inode, found)
+  }
+
+  /** The inode that `found` describes, new or known, seen as `name` in `parent`. */
+  adopt(parent: MirrorInode | null, name: string, dirfd: number, found: Sighting = this.found): MirrorInode {
+    if (this.shared !== undefined) return this.shared.adopt(found)
+    if (this.#device.dev !== found.dev) this.#device = this.#deviceOf(dirfd, name, found)
     const { inodes } = this.#device
     let inode = inodes.get(found.ino)
     if (inode === undefined || !inode.looksLike(found)) {
@@ -375,9 +384,8 @@ export class Tree {
     return Math.max(MIN_DEFAULT_DESCRIPTORS, Math.min(MAX_DEFAULT_DESCRIPTORS, Math.floor(soft / 4)))
   }
 
-  /** The device that {@link found} lies on, where `name` in `dirfd` was found. */
-  #deviceOf(dirfd: number, name: string): Device {
-    const { dev } = this.found
+  /** The device that `found`, which is `name` in `dirfd`, lies on. */
+  #deviceOf(dirfd: number, name: string, { dev }: Sighting = this.found): Device {
     let device = this.#devices.get(dev)
     if (device === undefined) {
       const statistics = statisticsOf(this.sys, dirfd, name)
@@ -389,11 +397,3 @@ export class Tree {
     return device
   }
 }
-
-/** Names that are one component and go down: the kernel sends no others, except `.` and `..` to reconnect a file handle. */
-export function isPlainName(name: string): boolean {
-  return name !== '' && name !== '.' && name !== '..' && !name.includes('/')
-}
-
-/** What a request with another name is answered. */
-export const BAD_NAME = EINVAL

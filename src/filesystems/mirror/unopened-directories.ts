@@ -1,17 +1,15 @@
 // Directories with `cache: 'strong'`: the kernel opens them by itself and keeps what it reads. See streams.ts.
 import { ENOSYS, ESTALE } from '../../protocol/index.js'
 import type {
-  Dirent,
-  Direntplus,
+  EncodedDirents,
   Errno,
   Filesystem,
   FsyncdirRequest,
   ReaddirRequest,
   ReaddirplusRequest,
 } from '../../protocol/index.js'
-import { entries, entriesPlus } from './directories.js'
+import { ListingReplies } from './listing-replies.js'
 import { Streams } from './streams.js'
-import type { Stream } from './streams.js'
 import type { Tree } from './tree.js'
 
 export class UnopenedDirectories {
@@ -44,29 +42,27 @@ export class UnopenedDirectories {
 
 function handlersOf(tree: Tree, streams: Streams, directories: UnopenedDirectories) {
   const { sys } = tree
+  const replies = new ListingReplies(tree)
 
-  const read = <Item>(
-    { nodeid, offset }: ReaddirRequest | ReaddirplusRequest,
-    items: (stream: Stream, index: number, state: number) => Iterable<Item>,
-  ): Iterable<Item> | Errno => {
+  const read = (
+    { nodeid, offset, size }: ReaddirRequest | ReaddirplusRequest,
+    plus: boolean,
+  ): EncodedDirents<'dirent' | 'direntplus'> | Errno => {
     const inode = tree.inode(nodeid)
     const stream = inode === undefined ? ESTALE : streams.at(inode, offset)
     if (typeof stream === 'number') return stream as Errno
-    const index = streams.index(offset)
-    const state = stream.listing.seek(index)
-    if (state <= 0) streams.park(stream)
-    return state < 0 ? (state as Errno) : items(stream, index, state)
+    const made = replies.make(stream, { offset: streams.index(offset), size, plus }, streams.base(stream))
+    if (typeof made === 'number' || made.bytes.byteLength === 0) streams.park(stream)
+    return made
   }
 
   return {
     // Kernel: the one that is sent; from then on it opens without asking (FUSE_NO_OPENDIR_SUPPORT).
     opendir: (): Errno => ENOSYS,
 
-    readdir: (request: ReaddirRequest): Iterable<Dirent> | Errno =>
-      read(request, (stream, index, state) => entries(stream, index, state, streams.base(stream))),
+    readdir: (request: ReaddirRequest) => read(request, false) as EncodedDirents<'dirent'> | Errno,
 
-    readdirplus: (request: ReaddirplusRequest): Iterable<Direntplus> | Errno =>
-      read(request, (stream, index, state) => entriesPlus(tree, stream, index, state, streams.base(stream))),
+    readdirplus: (request: ReaddirplusRequest) => read(request, true) as EncodedDirents<'direntplus'> | Errno,
 
     async fsyncdir(request: FsyncdirRequest): Promise<void | Errno> {
       const result = await directories.with(request, (fd) =>

@@ -1,0 +1,83 @@
+// READDIR and READDIRPLUS replies of the mirror: records that the addon has made, and the lookups in them.
+import { EINVAL, EncodedDirents } from '../../protocol/index.js'
+import type { Errno } from '../../protocol/index.js'
+import type { ListingEncoder } from '../../syscalls/index.js'
+import type { ListOrder } from './crew.js'
+import type { MirrorInode } from './inode.js'
+import type { Listing } from './listing.js'
+import type { Tree } from './tree.js'
+
+/** A directory that can be read. */
+export interface OpenDirectory {
+  readonly inode: MirrorInode
+  readonly fd: number
+  readonly listing: Listing
+}
+
+type AnyListing = EncodedDirents<'dirent' | 'direntplus'>
+
+export class ListingReplies {
+  readonly #tree: Tree
+  readonly #plain: ListingEncoder
+  readonly #plus: ListingEncoder
+
+  constructor(tree: Tree) {
+    this.#tree = tree
+    this.#plain = tree.sys.listingEncoder(false)
+    this.#plus = tree.sys.listingEncoder(true)
+  }
+
+  /** The reply from entry `offset` on: as much as fits in `size` bytes. Positions are indexes of entries, after `base`. */
+  make(
+    directory: OpenDirectory,
+    { offset, size, plus }: Omit<ListOrder, 'fd'>,
+    base = 0,
+  ): AnyListing | Errno {
+    const { entryValid, attrValid } = directory.inode.device.cache
+    const encoder = plus ? this.#plus : this.#plain
+    encoder.begin(size, base + offset, entryValid, attrValid)
+    try {
+      const result = this.#fill(directory, offset, encoder, plus)
+      return result < 0 ? (result as Errno) : this.of(encoder.reply, plus, encoder.reuse)
+    } catch (error) {
+      for (const nodeid of this.of(encoder.reply, plus).lookups) this.#tree.forget(nodeid, 1)
+      throw error
+    }
+  }
+
+  /** The answer that consists of these records. */
+  of(records: Uint8Array, plus: boolean, sent?: () => void): AnyListing {
+    const forget = (nodeid: number): void => this.#tree.forget(nodeid, 1)
+    return new EncodedDirents(records, plus ? 'direntplus' : 'dirent', 'latin1', { forget, sent })
+  }
+
+  /** 0, or -errno where there is nothing to send. */
+  #fill(directory: OpenDirectory, offset: number, encoder: ListingEncoder, plus: boolean): number {
+    const { fd, listing } = directory
+    let state = listing.seek(offset)
+    for (let index = offset; state > 0; state = listing.seek(index)) {
+      const count = encoder.append(fd, listing.window, listing.start(index), listing.end)
+      if (count <= 0) return encoder.used > 0 ? 0 : count < 0 ? count : EINVAL
+      if (plus) this.#lookUp(directory, encoder, count)
+      index += count
+    }
+    return encoder.used > 0 ? 0 : state
+  }
+
+  /** Makes the records that were just appended lookups of their inodes, known or new. */
+  #lookUp({ inode: parent, fd }: OpenDirectory, encoder: ListingEncoder, count: number): void {
+    const tree = this.#tree
+    const { attrValid } = parent.device.cache
+    for (let record = 0; record < count; record++) {
+      encoder.select(record)
+      if (!encoder.found || !tree.serves(encoder)) continue
+      const { name } = encoder
+      tree.recent?.tell(parent, name, true)
+      const inode = tree.adopt(parent, name, fd, encoder)
+      tree.remember(inode, encoder)
+      encoder.setNodeid(inode.nodeid, inode.generation)
+      const valid = tree.attrValid(inode)
+      if (valid !== attrValid) encoder.setAttrValid(valid)
+    }
+  }
+}
