@@ -99,6 +99,8 @@ static void put_record(struct record *record, const struct source_record *source
 
 int64_t listing_encode(int dirfd, const uint8_t *window, struct listing *listing, uint8_t *out, size_t size,
                        struct listing_fact *facts) {
+  if (window == NULL || listing == NULL || out == NULL)
+    return -EFAULT;
   int64_t count = 0;
   size_t head = facts == NULL ? 0 : sizeof(struct entry);
   while (listing->at < listing->end && count < listing->most) {

@@ -32,6 +32,7 @@ export const O_NONBLOCK = 0o4000
 
 export const ENOENT = -2
 export const EBADF = -9
+export const EFAULT = -14
 export const EAGAIN = -11
 export const EINVAL = -22
 export const ENAMETOOLONG = -36

@@ -13,6 +13,7 @@ import {
   EINVAL,
   ENAMETOOLONG,
   ENOENT,
+  EFAULT,
   ENOSYS,
   NR,
   closeAll,
@@ -145,8 +146,12 @@ describe('special calls', () => {
     closeAll(fd)
   })
 
+  it('refuse to list into nowhere', () => {
+    assert.equal(native.syscallUtf8(special.listing, AT_FDCWD), EFAULT)
+  })
+
   it('have no further numbers', () => {
-    assert.equal(native.syscallUtf8(-7), ENOSYS)
+    assert.equal(native.syscallUtf8(Math.min(...Object.values(special)) - 1), ENOSYS)
     assert.equal(native.syscallUtf8(Number.MIN_SAFE_INTEGER), ENOSYS)
   })
 })

@@ -47,7 +47,9 @@ describe('worker threads', () => {
     await round(8)
     const before = { fds: openFds(), threads: threads() }
     await round(100)
-    assert.deepEqual({ fds: openFds(), threads: threads() }, before)
+    assert.equal(openFds(), before.fds)
+    // An idle thread of this one's own pool may have left meanwhile.
+    assert.ok(threads() <= before.threads, `${threads()} threads, ${before.threads} before`)
     closeAll(silent, input)
   })
 })
