@@ -64,12 +64,14 @@ function abortConnection({ minor }) {
 }
 
 // A process that waits for its own mount cannot be killed, and would keep the runner waiting for it.
-const firstSeen = new Map()
+let firstSeen = new Map()
 const watchdog = setInterval(() => {
-  for (const mount of leftMounts()) {
-    const since = firstSeen.get(mount.id) ?? Date.now()
-    firstSeen.set(mount.id, since)
-    if (Date.now() - since > FILE_TIMEOUT_MS + 5000) abortConnection(mount)
+  const mounts = leftMounts()
+  // Kernel: the id of a mount that is gone goes to another one, so its place belongs to the key, and only what is there is kept.
+  const key = ({ id, mountPoint }) => `${id} ${mountPoint}`
+  firstSeen = new Map(mounts.map((mount) => [key(mount), firstSeen.get(key(mount)) ?? Date.now()]))
+  for (const mount of mounts) {
+    if (Date.now() - firstSeen.get(key(mount)) > FILE_TIMEOUT_MS + 5000) abortConnection(mount)
   }
 }, 5000)
 
