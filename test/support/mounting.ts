@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { TestContext } from 'node:test'
 import { mount } from 'devfuse'
 import type { Filesystem, Session, SessionOptions } from 'devfuse'
+import { mount as mountOfSingleFiles } from '#dist/index.js'
 import { readMountInfo } from '#dist/device/mountinfo.js'
 
 /** Why real mounts cannot be tested here, false where they can. */
@@ -98,6 +99,17 @@ export interface TestMount {
 /** What the tests mount with unless they say otherwise: DEVFUSE_TEST_TRANSPORT, or the default. */
 export const transportUnderTest = process.env['DEVFUSE_TEST_TRANSPORT'] as SessionOptions['transport']
 
+let mountNow: typeof mount = mount
+
+/**
+ * Until the end of the test, {@link mounted} mounts with the files of `#dist/`, one by one: for tests that replace methods of classes
+ * which are not public. `devfuse` itself is a bundle, with copies of these classes.
+ */
+export function mountWithSingleFiles(t: TestContext): void {
+  mountNow = mountOfSingleFiles
+  t.after(() => (mountNow = mount))
+}
+
 /** Mounts for the duration of a test; whatever happens, nothing stays mounted. */
 export async function mounted<Options extends SessionOptions>(
   t: TestContext,
@@ -106,7 +118,7 @@ export async function mounted<Options extends SessionOptions>(
 ): Promise<TestMount> {
   const mnt = temporary(t)
   const warnings: string[] = []
-  const session = await mount<SessionOptions>(mnt, filesystem as Filesystem, {
+  const session = await mountNow<SessionOptions>(mnt, filesystem as Filesystem, {
     onWarning: (problem) => warnings.push(problem.message),
     transport: transportUnderTest,
     ...options,
