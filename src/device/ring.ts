@@ -2,7 +2,7 @@
 // beside it, for INIT and for what never comes through a ring (FORGET, INTERRUPT). First and last stop with `transport: 'ring'`.
 import { CHANNEL_STATS, RING_ANSWERS, loadNative } from '../native.js'
 import type { NativeRing } from '../native.js'
-import { EBADF, EINVAL, EIO, describeErrno } from '../protocol/index.js'
+import { EBADF, EINVAL, EIO, ENODEV, describeErrno } from '../protocol/index.js'
 import type { InitFlagName } from '../protocol/index.js'
 import { DeviceTransport } from './device.js'
 import { F_DUPFD_CLOEXEC, syscalls } from '../syscalls/index.js'
@@ -13,7 +13,6 @@ import type { Entry } from './ring-queues.js'
 import type { RequestReceiver, Transport, TransportStats } from './transport.js'
 
 const NOTIFY_REPLY = 41
-const ENODEV = -19
 const COUNTERS = CHANNEL_STATS.slice(0, -1)
 const NOW = CHANNEL_STATS.indexOf('now')
 

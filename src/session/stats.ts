@@ -60,16 +60,14 @@ const SUMS = 4
 const SHARED_BYTES = OPCODES * (SUMS * 8 + HISTOGRAM_BYTES)
 
 export class Counters {
-  /** Where another thread can read them, for {@link Counters} of its own over the same memory. */
-  readonly memory: SharedArrayBuffer | undefined
   readonly #count: Float64Array
   readonly #errors: Float64Array
   readonly #bytesIn: Float64Array
   readonly #bytesOut: Float64Array
   readonly #latency: (Histogram | undefined)[] = Array.from({ length: OPCODES })
 
+  /** With `memory` from {@link Counters.share}, another thread reads them through Counters of its own. */
   constructor(memory?: SharedArrayBuffer) {
-    this.memory = memory
     const sums = memory ?? new ArrayBuffer(OPCODES * SUMS * 8)
     const row = (index: number): Float64Array => new Float64Array(sums, index * OPCODES * 8, OPCODES)
     this.#count = row(0)
