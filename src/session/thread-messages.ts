@@ -8,6 +8,7 @@ import { NegotiationError } from './init.js'
 import type { Negotiation } from './init.js'
 import type { ModuleOptions } from './options.js'
 import type { Closed } from './session.js'
+import type { TeamPlan } from './team.js'
 
 /** The first message to the thread; what follows goes over `port`. */
 export interface MountOrders {
@@ -17,7 +18,7 @@ export interface MountOrders {
   module: string
   options: ModuleOptions
   /** How many threads serve it, this one included. */
-  plan: { workers: number; pinWorkers: boolean }
+  plan: Pick<TeamPlan, 'workers' | 'pinWorkers'>
 }
 
 /** A method of the session to call there. */

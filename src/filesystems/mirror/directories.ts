@@ -13,10 +13,9 @@ import type {
   Reply,
 } from '../../protocol/index.js'
 import { HandleTable } from '../../inodes/index.js'
-import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../syscalls/index.js'
 import type { Crew, ListOrder, Listed } from './crew.js'
 import { Listing } from './listing.js'
-import { ListingReplies } from './listing-replies.js'
+import { ListingReplies, openDirectory } from './listing-replies.js'
 import type { OpenDirectory } from './listing-replies.js'
 import type { Tree } from './tree.js'
 
@@ -30,7 +29,7 @@ export class Directories {
     this.#tree = tree
     this.#table = tree.crew === undefined ? new HandleTable() : new SharedDirectories(tree.crew)
     this.#replies = new ListingReplies(tree)
-    this.handlers = handlersOf(tree, this.#table, this.#replies)
+    this.handlers = handlersOf(tree, this.#table, this.#replies, this)
   }
 
   /** The descriptor behind an `fh`, or EBADF. */
@@ -68,6 +67,18 @@ export class Directories {
       this.#tree.sys.close(fd)
     }
   }
+}
+
+/** FSYNCDIR of a directory that `directories` has a descriptor of. */
+export async function syncDirectory(
+  { sys }: Tree,
+  directories: { with<Result>(request: FsyncdirRequest, use: (fd: number) => Result): Result | number },
+  request: FsyncdirRequest,
+): Promise<void | Errno> {
+  const result = await directories.with(request, (fd) =>
+    request.fdatasync ? sys.fdatasyncAsync(fd) : sys.fsyncAsync(fd),
+  )
+  return result < 0 ? (result as Errno) : undefined
 }
 
 /** Marks an open directory among what threads share; the lower bits are the thread that has its listing. */
@@ -122,7 +133,7 @@ function ownerOf(tree: Tree, fh: number): number {
   return tree.crew === undefined ? -1 : tree.crew.state.what(fh) & ~DIRECTORY
 }
 
-function handlersOf(tree: Tree, table: Table, replies: ListingReplies) {
+function handlersOf(tree: Tree, table: Table, replies: ListingReplies, directories: Directories) {
   const { sys } = tree
 
   const list = (order: ListOrder): Reply<EncodedDirents<'dirent' | 'direntplus'>> => {
@@ -139,9 +150,7 @@ function handlersOf(tree: Tree, table: Table, replies: ListingReplies) {
     opendir({ nodeid }: OpendirRequest): OpenReply | Errno {
       const inode = tree.inode(nodeid)
       if (inode === undefined) return ESTALE
-      const link = tree.magicLink(inode)
-      if (typeof link !== 'string') return link
-      const fd = tree.openat(-1, link, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      const fd = openDirectory(tree, inode)
       if (fd < 0) return fd as Errno
       return { fh: table.add({ inode, fd, listing: new Listing(sys, fd) }) }
     },
@@ -157,11 +166,6 @@ function handlersOf(tree: Tree, table: Table, replies: ListingReplies) {
     readdirplus: ({ fh, offset, size }: ReaddirplusRequest) =>
       list({ fd: fh, offset, size, plus: true }) as Reply<EncodedDirents<'direntplus'>>,
 
-    async fsyncdir({ fh, fdatasync }: FsyncdirRequest): Promise<void | Errno> {
-      const fd = table.get(fh)?.fd ?? (isElsewhere(tree.crew, fh) ? fh : EBADF)
-      if (fd < 0) return EBADF
-      const result = await (fdatasync ? sys.fdatasyncAsync(fd) : sys.fsyncAsync(fd))
-      return result < 0 ? (result as Errno) : undefined
-    },
+    fsyncdir: (request: FsyncdirRequest) => syncDirectory(tree, directories, request),
   } satisfies Filesystem
 }

@@ -15,6 +15,7 @@ import { names } from './names.js'
 import { OpenFiles } from './open-files.js'
 import { accessOf, resolveMirrorOptions } from './options.js'
 import type { MirrorOptions, ResolvedMirrorOptions } from './options.js'
+import { NO_DATA } from './pending.js'
 import { closeSource, openSource } from './source.js'
 import type { Source } from './source.js'
 import { mountTeam } from './team.js'
@@ -205,9 +206,6 @@ const LOCAL_FILESYSTEMS = new Set([
   0x01021994, // tmpfs
   0xf2f52010, // f2fs
 ])
-
-/** Offset of an invalidation that leaves the data alone. */
-const NO_DATA = -1
 
 type InitFlag = NonNullable<SessionOptions['want']>[number]
 

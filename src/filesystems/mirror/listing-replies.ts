@@ -1,6 +1,7 @@
 // READDIR and READDIRPLUS replies of the mirror: records that the addon has made, and the lookups in them.
 import { EINVAL, EncodedDirents } from '../../protocol/index.js'
 import type { Errno } from '../../protocol/index.js'
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../syscalls/index.js'
 import type { ListingEncoder } from '../../syscalls/index.js'
 import type { ListOrder } from './crew.js'
 import type { MirrorInode } from './inode.js'
@@ -12,6 +13,12 @@ export interface OpenDirectory {
   readonly inode: MirrorInode
   readonly fd: number
   readonly listing: Listing
+}
+
+/** A descriptor to list the directory with, or -errno. */
+export function openDirectory(tree: Tree, inode: MirrorInode): number {
+  const link = tree.magicLink(inode)
+  return typeof link === 'string' ? tree.openat(-1, link, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : link
 }
 
 type AnyListing = EncodedDirents<'dirent' | 'direntplus'>

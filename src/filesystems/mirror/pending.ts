@@ -1,5 +1,6 @@
 // What the kernel has to be told of the source's changes: gathered, sent as notifications, and sent again where they came too early.
 import type { Notifier } from '../../index.js'
+import { ENOTDIR } from '../../protocol/index.js'
 import type { MirrorInode } from './inode.js'
 import type { Answer, Recent } from './recent.js'
 
@@ -8,9 +9,8 @@ const MOST_UNDER_WAY = 8
 /** Milliseconds before each repetition. */
 const REPETITIONS = [2, 5, 10, 20, 40, 80, 160, 320]
 const LAST_PAUSE = 1000
-const ENOTDIR = -20
 /** Offset of an invalidation that leaves the data alone. */
-const NO_DATA = -1
+export const NO_DATA = -1
 
 interface Due {
   contents: boolean

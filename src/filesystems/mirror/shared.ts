@@ -12,6 +12,7 @@ const SPINS = availableParallelism() > 1 ? 200 : 0
 const LOCK = 0
 const FREE = 1
 const USED = 2
+const SIZE = 3
 const HEADER = 4
 
 const SPARE = 0
@@ -116,7 +117,7 @@ export class SharedState {
 
   /** Inodes in the table. */
   get size(): number {
-    return this.#header[3]
+    return this.#header[SIZE]
   }
 
   /** `fd` is an open of `nodeid`; `what` is not 0, and `writes` counts. */
@@ -211,7 +212,7 @@ export class SharedState {
     this.#state[slot] = number ? BY_NUMBER : BY_SLOT
     this.#next[slot] = this.#buckets[bucket]
     this.#buckets[bucket] = slot + 1
-    header[3]++
+    header[SIZE]++
     return slot
   }
 
@@ -226,6 +227,6 @@ export class SharedState {
     this.#state[slot] = SPARE
     this.#next[slot] = this.#header[FREE]
     this.#header[FREE] = slot + 1
-    this.#header[3]--
+    this.#header[SIZE]--
   }
 }

@@ -1,9 +1,9 @@
 // Directories that are read without having been opened: with `cache: 'strong'` the kernel keeps whole listings, and asks neither
 // OPENDIR nor RELEASEDIR. What READDIR names is an inode and a position; the position says which listing it belongs to.
 import { ENOENT, ESTALE } from '../../protocol/index.js'
-import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../syscalls/index.js'
 import type { MirrorInode } from './inode.js'
 import { Listing } from './listing.js'
+import { openDirectory } from './listing-replies.js'
 import type { Tree } from './tree.js'
 
 /** A position is (number of the listing) * SPAN + (index of the entry), exact in a JavaScript number. */
@@ -54,7 +54,7 @@ export class Streams {
     const known = offset === 0 ? undefined : this.#byInode.get(inode)?.find((one) => one.number === number)
     if (known === undefined) return this.#begin(inode, offset === 0 ? this.#next() : number)
     if (known.fd < 0) {
-      const fd = this.#openDirectory(inode)
+      const fd = this.descriptor(inode)
       if (fd < 0) return fd
       known.fd = fd
       known.listing.resume(fd)
@@ -80,13 +80,8 @@ export class Streams {
     this.#byInode.clear()
   }
 
-  /** A descriptor for one call on the directory; the caller closes it. */
-  descriptor(inode: MirrorInode): number {
-    return this.#openDirectory(inode)
-  }
-
   #begin(inode: MirrorInode, number: number): Stream | number {
-    const fd = this.#openDirectory(inode)
+    const fd = this.descriptor(inode)
     if (fd < 0) return fd
     const stream: Stream = { inode, number, fd, listing: new Listing(this.#tree.sys, fd) }
     const streams = this.#byInode.get(inode)
@@ -115,11 +110,11 @@ export class Streams {
     return this.#number
   }
 
-  #openDirectory(inode: MirrorInode): number {
-    const link = this.#tree.magicLink(inode)
+  /** A descriptor of the directory, which the caller closes; or -errno. */
+  descriptor(inode: MirrorInode): number {
+    const fd = openDirectory(this.#tree, inode)
     // A directory that nothing leads to any more was removed: what reading one says.
-    if (typeof link !== 'string') return link === ESTALE ? ENOENT : link
-    return this.#tree.openat(-1, link, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    return fd === ESTALE ? ENOENT : fd
   }
 }
 

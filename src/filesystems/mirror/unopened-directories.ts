@@ -8,6 +8,7 @@ import type {
   ReaddirRequest,
   ReaddirplusRequest,
 } from '../../protocol/index.js'
+import { syncDirectory } from './directories.js'
 import { ListingReplies } from './listing-replies.js'
 import { Streams } from './streams.js'
 import type { Tree } from './tree.js'
@@ -41,7 +42,6 @@ export class UnopenedDirectories {
 }
 
 function handlersOf(tree: Tree, streams: Streams, directories: UnopenedDirectories) {
-  const { sys } = tree
   const replies = new ListingReplies(tree)
 
   const read = (
@@ -64,11 +64,6 @@ function handlersOf(tree: Tree, streams: Streams, directories: UnopenedDirectori
 
     readdirplus: (request: ReaddirplusRequest) => read(request, true) as EncodedDirents<'direntplus'> | Errno,
 
-    async fsyncdir(request: FsyncdirRequest): Promise<void | Errno> {
-      const result = await directories.with(request, (fd) =>
-        request.fdatasync ? sys.fdatasyncAsync(fd) : sys.fsyncAsync(fd),
-      )
-      return result < 0 ? (result as Errno) : undefined
-    },
+    fsyncdir: (request: FsyncdirRequest) => syncDirectory(tree, directories, request),
   } satisfies Filesystem
 }

@@ -1,5 +1,5 @@
 // Watching the source's filesystems for changes by anybody (fanotify): marks, and events as (filesystem, inode number, name).
-import { errnoName } from '../../protocol/index.js'
+import { EMFILE, ENOSYS, EPERM, EXDEV, errnoName } from '../../protocol/index.js'
 import {
   AT_EMPTY_PATH,
   ByteReader,
@@ -183,34 +183,27 @@ export class Watch<Key> {
   }
 
   #tellEntry(bytes: Buffer, at: number): void {
-    const mark = this.#markOf(bytes, at)
-    const ino = mark && this.#inoOf(mark, bytes, at)
-    if (mark === undefined || ino === undefined) return
+    const file = this.#fileOf(bytes, at)
+    if (file === undefined) return
     const name = at + INFO_BYTES + bytes.readUInt32LE(at + INFO_HANDLE)
-    this.#listener.entry(mark.key, ino, bytes.toString('latin1', name, bytes.indexOf(0, name)))
+    this.#listener.entry(file.key, file.ino, bytes.toString('latin1', name, bytes.indexOf(0, name)))
   }
 
   #tellInode(bytes: Buffer, at: number, contents: boolean): void {
-    const mark = this.#markOf(bytes, at)
-    const ino = mark && this.#inoOf(mark, bytes, at)
-    if (mark !== undefined && ino !== undefined) this.#listener.inode(mark.key, ino, contents)
+    const file = this.#fileOf(bytes, at)
+    if (file !== undefined) this.#listener.inode(file.key, file.ino, contents)
   }
 
-  #markOf(bytes: Buffer, at: number): Mark<Key> | undefined {
+  /** The file that a record names; undefined where it lies on no filesystem that is watched. */
+  #fileOf(bytes: Buffer, at: number): { key: Key; ino: number | bigint } | undefined {
     const low = bytes.readUInt32LE(at + INFO_FSID)
     const high = bytes.readUInt32LE(at + INFO_FSID + 4)
-    return this.#marks.find(({ fsid }) => fsid[0] === low && fsid[1] === high)
-  }
-
-  #inoOf({ type }: Mark<Key>, bytes: Buffer, at: number): number | bigint | undefined {
-    return inoInHandle(type, bytes.readInt32LE(at + INFO_HANDLE + 4), bytes, at + INFO_BYTES)
+    const mark = this.#marks.find(({ fsid }) => fsid[0] === low && fsid[1] === high)
+    if (mark === undefined) return undefined
+    const ino = inoInHandle(mark.type, bytes.readInt32LE(at + INFO_HANDLE + 4), bytes, at + INFO_BYTES)
+    return ino === undefined ? undefined : { key: mark.key, ino }
   }
 }
-
-const EPERM = -1
-const EXDEV = -18
-const EMFILE = -24
-const ENOSYS = -38
 
 /** What an error of fanotify means here. */
 export function explain(errno: number): string {
