@@ -84,6 +84,9 @@ export class Recruit {
       )
     })
     this.#gone.catch(() => undefined)
+    this.#port.on('message', (message: WorkerMessage) => {
+      if (message.said === 'warning') this.#report(unpackError(message.warning) as DevfuseWarning)
+    })
     this.ready = this.#hear('ready')
     this.ready.catch(() => undefined)
     // The thread keeps the process alive by itself.
@@ -114,9 +117,10 @@ export class Recruit {
   #hear(word: 'ready' | 'serving'): Promise<void> {
     const heard = new Promise<void>((resolve, reject) => {
       const listen = (message: WorkerMessage): void => {
-        if (message.said === 'warning') this.#report(unpackError(message.warning) as DevfuseWarning)
-        else if (message.said === 'failed') reject(unpackError(message.error))
+        if (message.said === 'failed') reject(unpackError(message.error))
         else if (message.said === word) resolve()
+        else return
+        this.#port.off('message', listen)
       }
       this.#port.on('message', listen)
       void this.#gone.catch(() => this.#port.off('message', listen))

@@ -26,6 +26,7 @@ export default ({ made, fails, dies, busy = 0, shareable = true }: Data = {}): F
     shareable,
     lookup(request) {
       if (request.name === 'die') process.exit(7)
+      if (request.name === 'throw') throw new Error(`thrown by ${index}`)
       return shared.lookup?.(request) ?? ENOENT
     },
     statfs() {

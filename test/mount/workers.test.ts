@@ -58,6 +58,18 @@ const keptOn = (list: string): number =>
   }).length
 
 describe('workers', { skip, timeout: 120_000 }, () => {
+  it('tell of a problem once, whichever thread has it', async (t) => {
+    const made = new Int32Array(new SharedArrayBuffer(4))
+    const { mnt, session, warnings } = await served(t, { made }, { workers: 3 })
+    const calls = 60
+    await sh(`for i in $(seq ${calls}); do stat ${mnt}/throw 2>/dev/null & done; wait`)
+    await session.unmount()
+    assert.ok(warnings.length >= 3, `${warnings.length} warnings`)
+    const told = (index: number): number =>
+      warnings.filter((text) => text.includes(`thrown by ${index}`)).length
+    assert.equal(told(0) + told(1) + told(2), calls)
+  })
+
   it('answer together over the device, counted together, and end with the mount', async (t) => {
     const { mnt, session, warnings } = await served(t, { busy: 1 }, { workers: 3 })
     assert.equal((await who(mnt, 40, 8)).length, 3)
