@@ -9,6 +9,14 @@ const [, , where, source, mountPoint] = process.argv
 const load = createRequire(import.meta.url)
 const Fuse = load(where === 'devfuse' ? 'devfuse/compat/fuse-native' : where) as typeof FuseNative
 
+type Transfer = (
+  path: string,
+  fd: number,
+  buffer: Buffer,
+  length: number,
+  position: number,
+  done: (count: number) => void,
+) => void
 type Done<T = void> = (code: number, value?: T) => void
 const at = (path: string) => join(source, path)
 
@@ -35,22 +43,10 @@ const handlers = {
     fs.open(at(path), flags & ~fs.constants.O_DIRECT, answer(done)),
   create: (path: string, mode: number, done: Done<number>) =>
     fs.open(at(path), fs.constants.O_CREAT | fs.constants.O_EXCL | fs.constants.O_RDWR, mode, answer(done)),
-  read: (
-    _path: string,
-    fd: number,
-    buffer: Buffer,
-    length: number,
-    position: number,
-    done: (n: number) => void,
-  ) => fs.read(fd, buffer, 0, length, position, counted(done)),
-  write: (
-    _path: string,
-    fd: number,
-    buffer: Buffer,
-    length: number,
-    position: number,
-    done: (n: number) => void,
-  ) => fs.write(fd, buffer, 0, length, position, counted(done)),
+  read: ((_path, fd, buffer, length, position, done) =>
+    fs.read(fd, buffer, 0, length, position, counted(done))) satisfies Transfer,
+  write: ((_path, fd, buffer, length, position, done) =>
+    fs.write(fd, buffer, 0, length, position, counted(done))) satisfies Transfer,
   fsync: (_path: string, _datasync: number, fd: number, done: Done) => fs.fsync(fd, answer(done)),
   release: (_path: string, fd: number, done: Done) => fs.close(fd, answer(done)),
   truncate: (path: string, size: number, done: Done) => fs.truncate(at(path), size, answer(done)),

@@ -1,11 +1,11 @@
 // Replies to READDIR and READDIRPLUS made by the addon: a window of getdents64(2) records at a time, with a statx(2) for each. The layouts
 // are those of native/listing.h.
 import { special } from '../native.js'
+import { TWO_32, setDuration, setNumber } from '../protocol/wire.js'
 import { AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, STATX_BTIME } from './constants.js'
 import { exactU64 } from './door.js'
 import type { Door } from './door.js'
 
-const TWO_32 = 0x1_0000_0000
 /** Records of one call of the addon. */
 const MOST = 256
 
@@ -54,11 +54,12 @@ const NAME_BYTES = 152
 interface ListingMemory {
   bytes: Buffer
   words: Uint32Array
+  view: DataView
 }
 
 function memoryFor(size: number): ListingMemory {
   const memory = new ArrayBuffer((size + 7) & ~7)
-  return { bytes: Buffer.from(memory), words: new Uint32Array(memory) }
+  return { bytes: Buffer.from(memory), words: new Uint32Array(memory), view: new DataView(memory) }
 }
 
 /** The slice method that every Buffer has; declared here because it is missing from its public type. */
@@ -73,6 +74,7 @@ interface SlicingBuffer extends Buffer {
 export class ListingEncoder {
   readonly #call: Door['call']
   readonly #state = new Uint32Array(STATE_WORDS)
+  readonly #stateView = new DataView(this.#state.buffer)
   readonly #facts: Uint32Array | null
   #reply: ListingMemory = memoryFor(0)
   #spare: ListingMemory | undefined
@@ -104,9 +106,10 @@ export class ListingEncoder {
     const state = this.#state
     state[USED] = 0
     this.#size = size
-    put64(state, OFF, off)
-    putDuration(state, ENTRY_VALID, ENTRY_VALID_NSEC, entryValid)
-    putDuration(state, ATTR_VALID, ATTR_VALID_NSEC, attrValid)
+    const view = this.#stateView
+    setNumber(view, OFF * 4, off)
+    setDuration(view, ENTRY_VALID * 4, ENTRY_VALID_NSEC * 4, entryValid)
+    setDuration(view, ATTR_VALID * 4, ATTR_VALID_NSEC * 4, attrValid)
   }
 
   /**
@@ -212,34 +215,21 @@ export class ListingEncoder {
 
   /** Makes the record a lookup of this inode. */
   setNodeid(nodeid: number, generation: number): void {
-    put64(this.#words, this.#at + NODEID, nodeid)
-    put64(this.#words, this.#at + GENERATION, generation)
+    const { view } = this.#reply
+    setNumber(view, (this.#at + NODEID) * 4, nodeid)
+    setNumber(view, (this.#at + GENERATION) * 4, generation)
   }
 
   /** How long these attributes may be believed, seconds. */
   setAttrValid(seconds: number): void {
-    putDuration(this.#words, this.#at + RECORD_ATTR_VALID, this.#at + RECORD_ATTR_VALID_NSEC, seconds)
+    const valid = (this.#at + RECORD_ATTR_VALID) * 4
+    setDuration(this.#reply.view, valid, (this.#at + RECORD_ATTR_VALID_NSEC) * 4, seconds)
   }
 }
 
 /** Seconds may be negative. */
 function secondsAt(words: Uint32Array, at: number): number {
   return (words[at + 1] | 0) * TWO_32 + words[at]
-}
-
-function put64(words: Uint32Array, at: number, value: number): void {
-  words[at] = value
-  words[at + 1] = Math.floor(value / TWO_32)
-}
-
-/** Longest time the kernel can be told, seconds. */
-const FOREVER = 0xffffffff
-
-function putDuration(words: Uint32Array, at: number, nsecAt: number, seconds: number): void {
-  const bounded = Math.min(Math.max(seconds, 0), FOREVER)
-  const whole = Math.floor(bounded)
-  put64(words, at, whole)
-  words[nsecAt] = (bounded - whole) * 1e9
 }
 
 export function listingCalls(door: Door) {
