@@ -36,6 +36,8 @@ if (files.length === 0) {
 const temporary = mkdtempSync(join(tmpdir(), 'devfuse-test-'))
 chmodSync(temporary, 0o1777)
 
+const failures = join(temporary, 'failures')
+
 function leftMounts() {
   return readMountInfo().filter((mount) => isFuse(mount) && mount.mountPoint.startsWith(`${temporary}/`))
 }
@@ -105,6 +107,9 @@ const runner = spawn(
     `--test-timeout=${FILE_TIMEOUT_MS}`,
     // The summary of tap comes last, which logs of other programs are read for.
     `--test-reporter=${process.stdout.isTTY ? 'spec' : 'tap'}`,
+    '--test-reporter-destination=stdout',
+    `--test-reporter=${new URL('failures.mjs', import.meta.url)}`,
+    `--test-reporter-destination=${failures}`,
     ...files,
   ],
   { cwd: root, stdio: 'inherit', env: { ...process.env, TMPDIR: temporary, NODE_TEST_CONTEXT: undefined } },
@@ -115,6 +120,9 @@ const status = await new Promise((resolve) => {
   runner.on('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal]))
 })
 clearInterval(watchdog)
+// Of a long log often only the end is read; the reporter for people says it there by itself.
+if (status !== 0 && !process.stdout.isTTY && existsSync(failures))
+  console.error(readFileSync(failures, 'utf8').trim())
 const problems = await clearUp()
 for (const problem of problems) console.error(problem)
 process.exitCode = status === 0 && problems.length > 0 ? 1 : status

@@ -12,25 +12,24 @@ const DIRECT_IO = 1
 const KEEP_CACHE = 2
 const MiB = 1 << 20
 
-/** The most handlers of one kind that ran at once while `act` ran. */
+/** The most handlers of one kind that ran at once while `act` ran: each waits for company, for `patience` ms at most. */
 async function together(
   t: TestContext,
   handler: 'read' | 'lookup',
   options: SessionOptions,
   act: (mnt: string) => Promise<unknown>,
-  openFlags = 0,
 ): Promise<number> {
+  const patience = options.refuse === undefined ? 5000 : 150
   let running = 0
   let most = 0
   const slowed = (memory: Memory): Filesystem => {
     memory.put('big', Buffer.alloc(4 * MiB, 'x'))
     for (let i = 0; i < 4; i++) memory.put(`name${i}`)
-    memory.openFlags = openFlags
     const all = memory.filesystem() as unknown as Record<string, (request: object) => unknown>
     const quick = all[handler]
     const slow = async (request: object): Promise<unknown> => {
       most = Math.max(most, ++running)
-      await delay(30)
+      for (const end = Date.now() + patience; most < 2 && Date.now() < end;) await delay(5)
       running--
       return quick?.(request)
     }
@@ -87,12 +86,13 @@ function informational(flag: 'FUSE_SPLICE_WRITE' | 'FUSE_SPLICE_MOVE' | 'FUSE_SP
 
 export const cacheFlagRows = {
   FUSE_ASYNC_READ: {
-    call: 'read(2) with read-ahead',
+    call: 'readahead(2)',
     shows: 'several READs at once; one at a time without',
     prove: async (t) => {
-      const cat = (mnt: string): Promise<string> => sh(`cat ${mnt}/big | wc -c`)
-      assert.ok((await together(t, 'read', {}, cat)) > 1)
-      assert.equal(await together(t, 'read', { refuse: ['FUSE_ASYNC_READ'] }, cat), 1)
+      const maxRead = 16 << 10
+      const ahead = (mnt: string): Promise<string> => provoke('readahead', `${mnt}/big`, 8 * maxRead)
+      assert.ok((await together(t, 'read', { maxRead }, ahead)) > 1)
+      assert.equal(await together(t, 'read', { maxRead, refuse: ['FUSE_ASYNC_READ'] }, ahead), 1)
     },
   },
   FUSE_BIG_WRITES: {
@@ -142,7 +142,7 @@ export const cacheFlagRows = {
   },
   FUSE_WRITEBACK_CACHE: {
     call: '100 write(2) of 10 bytes',
-    shows: 'one WRITE with FUSE_WRITE_CACHE, later; 100 without',
+    shows: 'the page with FUSE_WRITE_CACHE, later; 100 WRITEs without',
     prove: async (t) => {
       const without = await recording(t)
       await provoke('write', `${without.mnt}/new`, 100, 10)
@@ -150,7 +150,8 @@ export const cacheFlagRows = {
       const { mnt, memory } = await recording(t, { want: ['FUSE_WRITEBACK_CACHE'], passthrough: 'off' })
       await provoke('write', `${mnt}/new`, 100, 10)
       await until('written back', () => memory.seen('write').length > 0)
-      assert.equal(memory.seen('write').length, 1)
+      // Anybody's sync(2) may have written the page back once in between.
+      assert.ok(memory.seen('write').length < 10)
       const { size, writeFlags } = memory.last('write')
       assert.deepEqual([size, writeFlags & 1], [1000, 1])
       assert.equal(await sh(`wc -c < ${mnt}/new`), '1000\n')

@@ -217,6 +217,8 @@ int main(int argc, char **argv) {
     map_shared(path);
   else if (strcmp(what, "direct") == 0)
     read_direct(path, (size_t)n[0]);
+  else if (strcmp(what, "readahead") == 0)
+    printf("%lld\n", checked(readahead(opened(path, O_RDONLY), 0, (size_t)n[0])));
   else if (strcmp(what, "write") == 0)
     write_pieces(path, (int)n[0], (size_t)n[1]);
   else if (strcmp(what, "idmap") == 0)

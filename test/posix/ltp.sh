@@ -1,40 +1,43 @@
 #!/bin/bash
-# Runs the file-system system call tests of a built and installed LTP, each with a time limit.
+# Runs the file-system tests of a built and installed LTP, each with a time limit.
 #   ltp.sh SUITE memory|mirror-auto|mirror-on|mirror-off|native [TEST...]
-# SUITE holds testcases/bin; TESTs are programs in it, such as rename01. Without any, all whose name begins as one of the
-# file-system calls does. T is the time limit in seconds (default 100).
+# SUITE holds testcases/bin and runtest; TESTs are names in its lists, such as rename01. Without any, all tests of file-system
+# calls, direct I/O, file stress and permissions. T is the time limit in seconds (default 100).
 . "$(dirname "$0")/serve.sh"
+. "$(dirname "$0")/cases.sh"
 suite=${1:?the path of an installed LTP is missing} filesystem=${2:?the filesystem is missing}
 shift 2
-[ -d "$suite/testcases/bin" ] || fail "$suite holds no testcases/bin; install LTP there"
-calls='access|chdir|chmod|chown|creat|dup|faccessat|fallocate|fchdir|fchmod|fchown|fcntl|flock|fstat|fsync|ftruncate|getcwd|getdents|getxattr|lchown|link|linkat|listxattr|lgetxattr|llistxattr|lremovexattr|lseek|lstat|mkdir|mknod|name_to_handle_at|open|open_by_handle_at|openat|pread|preadv|pwrite|pwritev|read|readdir|readlink|readv|removexattr|rename|renameat|rmdir|sendfile|setxattr|stat|statfs|statvfs|statx|symlink|sync_file_range|truncate|umask|unlink|utime|utimensat|write|writev'
+[ -d "$suite/testcases/bin" ] && [ -e "$suite/runtest/syscalls" ] || fail "$suite holds no testcases/bin and runtest; install LTP there"
+calls='access|chdir|chmod|chown|copy_file_range|creat|dup|execve|faccessat|fallocate|fanotify|fchdir|fchmod|fchown|fcntl|fdatasync|fgetxattr|file_attr|flistxattr|flock|fremovexattr|fsetxattr|fstat|fstatfs|fsync|ftruncate|futimesat|getcwd|getdents|getxattr|inotify|io_submit|lchown|lgetxattr|link|linkat|listxattr|llistxattr|llseek|lremovexattr|lseek|lstat|mincore|mkdir|mkdirat|mknod|mknodat|mmap|mremap|msync|name_to_handle_at|nftw|open|open_by_handle_at|open_tree|openat|posix_fadvise|pread|preadv|pwrite|pwritev|read|readahead|readdir|readlink|readlinkat|readv|removexattr|rename|renameat|rmdir|sendfile|setxattr|splice|stat|statfs|statvfs|statx|symlink|symlinkat|sync|sync_file_range|syncfs|tee|truncate|umask|unlink|unlinkat|utime|utimensat|utimes|vmsplice|write|writev'
 # These fill the disk, or outlive their time limit.
 excluded='fallocate05|fallocate06|writev03|preadv203_64'
+# LTP's lists have lines of a name and its command.
+entries() { sed -E '/^[[:space:]]*(#|$)/d; s/^([^[:space:]]+)[[:space:]]+/\1 /' "$suite"/runtest/{syscalls,dio,fs_perms_simple,fs}; }
 if [ $# = 0 ]; then
-  mapfile -t tests < <(ls "$suite/testcases/bin" | grep -E "^($calls)2?[0-9]{2}(_64)?$" | grep -vE "^($excluded)$")
+  fs='dio|fs_perms|gf|rwtest|iogen|fs_inod|linker|openfile|inode|stream|ftest|lftest'
+  mapfile -t tests < <(entries | grep -E "^(($calls)2?[0-9]{2}[A-Z]?(_16|_64)?|($fs)[0-9]{2}) " | grep -vE "^($excluded) " | awk '!seen[$1]++')
 else
-  tests=("$@")
+  for one in "$@"; do
+    entry=$(entries | awk -v name="$one" '$1 == name { print; exit }')
+    tests+=("${entry:-$one $one}")
+  done
 fi
 mount_filesystem "$filesystem"
 mkdir -p "$mnt/ltp"
 chmod 1777 "$mnt/ltp"
 export TMPDIR=$mnt/ltp LTPROOT=$suite PATH=$suite/testcases/bin:$PATH LTP_COLORIZE_OUTPUT=0
-passed=0 failed=0 notrun=0
-for one in "${tests[@]}"; do
+for entry in "${tests[@]}"; do
+  read -r one command <<<"$entry"
   cd "$TMPDIR" || exit 1
-  setsid timeout -k 5 "${T:-100}" "$one" >"$work/one" 2>&1 </dev/null
-  status=$?
-  # Exit status of LTP: 0 passed, 32 not fit for this machine; 1 failed, 2 broken, 4 warned.
-  if [ $status = 0 ]; then
-    passed=$((passed + 1))
-  elif [ $status = 32 ]; then
-    notrun=$((notrun + 1))
-    echo "not run $one: $(grep -m1 -E 'TCONF' "$work/one" | sed 's/.*TCONF[: ]*//')"
-  else
-    failed=$((failed + 1))
-    echo "FAILED  $one: status $status: $(grep -m1 -E 'TFAIL|TBROK' "$work/one")"
-  fi
+  limited "${T:-100}" "$work/one" bash -c "$command"
+  # Exit status of LTP: 32 not fit for this machine; 1 failed, 2 broken, 4 warned.
+  case $? in
+    0) verdict passed "$one" ;;
+    32) verdict 'not run' "$one" "$(grep -m1 -aE 'TCONF' "$work/one" | sed 's/.*TCONF[: ]*//')" ;;
+    124) verdict FAILED "$one" 'took too long' ;;
+    *) verdict FAILED "$one" "$(grep -m1 -aE 'TFAIL|TBROK|TWARN' "$work/one")" ;;
+  esac
 done
 cd /
-summary LTP "$filesystem" "$passed" "$failed" "$notrun"
-[ "$failed" = 0 ]
+summary LTP "$filesystem" "$cases_passed" "$cases_failed" "$cases_notrun"
+[ "$cases_failed" = 0 ]
