@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 const args = process.argv.slice(2)
 const programs = args.includes('--programs')
-const FILE_TIMEOUT_MS = (programs ? 10 : 4) * 60_000
+const FILE_TIMEOUT_MS = (programs ? 10 : 6) * 60_000
 const words = args.filter((arg) => arg !== '--programs')
 
 // Outputs of tests that were renamed or removed stay in build/: only those with a source are run.

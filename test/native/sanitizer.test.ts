@@ -1,65 +1,7 @@
-// The native tests once more, with the addon built with AddressSanitizer and UndefinedBehaviorSanitizer.
-import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
+// The native tests once more, under AddressSanitizer and UndefinedBehaviorSanitizer.
+import { describe } from 'node:test'
+import { noSanitizers, underSanitizers } from './sanitizers.js'
 
-const root = new URL('../../../', import.meta.url)
-const compiler = process.env['CC'] ?? 'cc'
-const files = [
-  'syscalls',
-  'pool',
-  'identity',
-  'descriptors',
-  'channel',
-  'guard',
-  'workers',
-  'mount',
-  '../mount/ring',
-]
-
-/** The full path of a library of the compiler, or undefined. */
-function library(name: string): string | undefined {
-  try {
-    const path = execFileSync(compiler, [`-print-file-name=${name}`], { encoding: 'utf8' }).trim()
-    return existsSync(path) ? path : undefined
-  } catch {
-    return undefined
-  }
-}
-
-const libraries = [library('libasan.so'), library('libubsan.so')]
-const skip = libraries.includes(undefined) ? `${compiler} has no libasan.so and libubsan.so` : false
-
-describe('under the sanitizers', { skip }, () => {
-  it('builds', () => {
-    const script = fileURLToPath(new URL('scripts/build-native.mjs', root))
-    const built = spawnSync(process.execPath, [script, '--sanitize'], { encoding: 'utf8', timeout: 120_000 })
-    assert.equal(built.status, 0, built.stderr)
-  })
-
-  for (const file of files) {
-    it(`passes ${file}.test`, { timeout: 70_000 }, () => {
-      const ran = spawnSync(
-        process.execPath,
-        ['--test-reporter=tap', fileURLToPath(new URL(`./${file}.test.js`, import.meta.url))],
-        {
-          encoding: 'utf8',
-          timeout: 60_000,
-          killSignal: 'SIGKILL',
-          env: {
-            ...process.env,
-            NODE_TEST_CONTEXT: undefined,
-            DEVFUSE_ADDON: fileURLToPath(new URL('build/native-sanitize/devfuse.node', root)),
-            LD_PRELOAD: libraries.join(' '),
-            ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=0',
-            UBSAN_OPTIONS: 'print_stacktrace=1',
-          },
-        },
-      )
-      assert.equal(ran.status, 0, `${ran.stdout}\n${ran.stderr}`)
-      assert.doesNotMatch(ran.stderr, /AddressSanitizer|runtime error/)
-    })
-  }
+describe('under the sanitizers', { skip: noSanitizers }, () => {
+  underSanitizers(['syscalls', 'pool', 'identity', 'descriptors', 'channel', 'guard', 'workers', 'mount'])
 })
