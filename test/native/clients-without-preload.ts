@@ -6,8 +6,8 @@ interface Spawned {
   file: string
   envPairs?: string[]
 }
-const prototype = ChildProcess.prototype as unknown as { spawn(options: Spawned): unknown }
-const { spawn } = prototype
+const prototype = ChildProcess.prototype as unknown as Record<'spawn', (options: Spawned) => unknown>
+const spawn = prototype.spawn
 prototype.spawn = function (options) {
   if (options.file !== process.execPath) {
     options.envPairs = options.envPairs?.filter((pair) => !pair.startsWith('LD_PRELOAD='))

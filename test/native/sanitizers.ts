@@ -48,7 +48,7 @@ export function underSanitizers(files: readonly string[]): void {
             NODE_TEST_CONTEXT: undefined,
             DEVFUSE_ADDON: fileURLToPath(new URL('build/native-sanitize/devfuse.node', root)),
             LD_PRELOAD: libraries.join(' '),
-            NODE_OPTIONS: `--import=${new URL('./clients-without-preload.js', import.meta.url)}`,
+            NODE_OPTIONS: `--import=${new URL('./clients-without-preload.js', import.meta.url).href}`,
             ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=0',
             UBSAN_OPTIONS: 'print_stacktrace=1',
           },
