@@ -2,7 +2,8 @@
 # Runs the file-system tests of a built and installed LTP, each with a time limit.
 #   ltp.sh SUITE memory|mirror-auto|mirror-on|mirror-off|native [TEST...]
 # SUITE holds testcases/bin and runtest; TESTs are names in its lists, such as rename01. Without any, all tests of file-system
-# calls, direct I/O, file stress and permissions. T is the time limit in seconds (default 100).
+# calls, direct I/O, file stress and permissions. T is the time limit in seconds (default 100). With BIND=1, tests that make a
+# filesystem on a device of their own, which would be ext4, get a directory of the filesystem under test in its place.
 . "$(dirname "$0")/serve.sh"
 . "$(dirname "$0")/cases.sh"
 suite=${1:?the path of an installed LTP is missing} filesystem=${2:?the filesystem is missing}
@@ -26,10 +27,27 @@ mount_filesystem "$filesystem"
 mkdir -p "$mnt/ltp"
 chmod 1777 "$mnt/ltp"
 export TMPDIR=$mnt/ltp LTPROOT=$suite PATH=$suite/testcases/bin:$PATH LTP_COLORIZE_OUTPUT=0
+preload=
+if [ -n "${BIND:-}" ]; then
+  export DEVFUSE_LTP_DEVICE=$mnt/device LTP_SINGLE_FS_TYPE=ext4
+  mkdir -p "$DEVFUSE_LTP_DEVICE" "$work/bin"
+  cc -O2 -Wall -Wextra -shared -fPIC -o "$work/ltp-mount.so" "$here/ltp-mount.c" || fail 'a C compiler is missing'
+  preload=$work/ltp-mount.so
+  # What LTP formats a device with, and asks the version of.
+  cat >"$work/bin/mkfs.ext4" <<'MKFS'
+#!/bin/sh
+[ "$1" = -V ] && exec /sbin/mkfs.ext4 -V
+find "$DEVFUSE_LTP_DEVICE" -mindepth 1 -delete
+chown 0:0 "$DEVFUSE_LTP_DEVICE"
+chmod 755 "$DEVFUSE_LTP_DEVICE"
+MKFS
+  chmod 755 "$work/bin/mkfs.ext4"
+  PATH=$work/bin:$PATH
+fi
 for entry in "${tests[@]}"; do
   read -r one command <<<"$entry"
   cd "$TMPDIR" || exit 1
-  limited "${T:-100}" "$work/one" bash -c "$command"
+  limited "${T:-100}" "$work/one" env ${preload:+"LD_PRELOAD=$preload"} bash -c "$command"
   # Exit status of LTP: 32 not fit for this machine; 1 failed, 2 broken, 4 warned.
   case $? in
     0) verdict passed "$one" ;;

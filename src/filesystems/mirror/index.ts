@@ -1,6 +1,7 @@
 // devfuse/mirror: a directory tree, mounted a second time, its file data served by the kernel (passthrough).
 // This file puts the parts together; start reading at tree.ts.
 import { realpathSync } from 'node:fs'
+import { release } from 'node:os'
 import { resolve, sep } from 'node:path'
 import { OptionError, mount } from '../../index.js'
 import type { Filesystem, Negotiation, Notifier, Session, SessionOptions } from '../../index.js'
@@ -16,7 +17,8 @@ import { OpenFiles } from './open-files.js'
 import { accessOf, resolveMirrorOptions } from './options.js'
 import type { MirrorOptions, ResolvedMirrorOptions } from './options.js'
 import { NO_DATA } from './pending.js'
-import { closeSource, openSource } from './source.js'
+import { isWatchable } from './handle-inodes.js'
+import { closeSource, mountBelow, openSource } from './source.js'
 import type { Source } from './source.js'
 import { mountTeam } from './team.js'
 import type { MirrorTeam } from './team.js'
@@ -77,7 +79,7 @@ export function assemble(
 ): MirrorFilesystem {
   const tree = new Tree(opened, resolved, crew)
   const files = new OpenFiles(tree)
-  const unopened = resolved.strong ? new UnopenedDirectories(tree) : undefined
+  const unopened = keepsListings(opened, resolved, crew) ? new UnopenedDirectories(tree) : undefined
   const directories = new Directories(tree)
   crew?.listen({
     gone: (nodeid) => tree.shared?.gone(nodeid),
@@ -104,7 +106,7 @@ export function assemble(
     ...data(tree, files, unopened ?? directories),
     source,
     shareable: crew !== undefined,
-    mountOptions: mountOptionsOf(opened, resolved),
+    mountOptions: mountOptionsOf(opened, resolved, unopened !== undefined),
     detached: opened.detached,
     get watching() {
       return tree.coherence?.watching
@@ -176,7 +178,7 @@ async function mountShared(
   const opened = openSource(source, accessOf(resolved.session))
   try {
     if (!opened.detached) refuseInside(source, mountPoint)
-    return await mountTeam(opened, mountPoint, resolved, mountOptionsOf(opened, resolved), team)
+    return await mountTeam(opened, mountPoint, resolved, mountOptionsOf(opened, resolved, false), team)
   } finally {
     // Each thread has a copy of its own.
     closeSource(opened)
@@ -207,6 +209,23 @@ const LOCAL_FILESYSTEMS = new Set([
   0xf2f52010, // f2fs
 ])
 
+/**
+ * Kernel: a listing is read anew when the time of the directory is another one, which tells of every change only with multigrain
+ * timestamps (Linux 6.13); and which directories are kept cannot be said of each.
+ */
+function keepsListings(
+  source: Source,
+  { cache, strong, session }: ResolvedMirrorOptions,
+  crew?: Crew,
+): boolean {
+  if (strong) return true
+  if (!cache.keepListings || crew !== undefined || session.refuse?.includes(NO_OPENDIR)) return false
+  if (accessOf(session).strictatime) return false
+  const [major, minor] = release().split('.', 2).map(Number)
+  if (major < 6 || (major === 6 && minor < 13)) return false
+  return source.detached && isWatchable(source.statistics.type) && mountBelow(source.path) === undefined
+}
+
 type InitFlag = NonNullable<SessionOptions['want']>[number]
 
 /** What the mirror negotiates beyond the session's defaults, where the kernel offers it. */
@@ -234,7 +253,11 @@ const NO_OPENDIR: InitFlag = 'FUSE_NO_OPENDIR_SUPPORT'
 
 const AUTO: InitFlag = 'FUSE_READDIRPLUS_AUTO'
 
-function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorFilesystem['mountOptions'] {
+function mountOptionsOf(
+  source: Source,
+  options: ResolvedMirrorOptions,
+  unopened: boolean,
+): MirrorFilesystem['mountOptions'] {
   const { session, passthrough } = options
   const root = isRoot()
   const { flags } = source.statistics
@@ -243,7 +266,7 @@ function mountOptionsOf(source: Source, options: ResolvedMirrorOptions): MirrorF
   const open = session.allowRoot !== true && (session.access ?? 'all') === 'all'
   const features = [...FEATURES]
   if (open && session.defaultPermissions !== false) features.push(IDMAP)
-  if (options.strong) features.push(NO_OPENDIR)
+  if (unopened) features.push(NO_OPENDIR)
   return {
     fsName: source.path,
     subtype: 'mirror',

@@ -17,6 +17,8 @@ export interface CacheTimes {
 export interface CachePolicy extends CacheTimes {
   /** Cached data outlives the last close (FOPEN_KEEP_CACHE). */
   keepData: boolean
+  /** The kernel may keep whole listings, and opens directories by itself. */
+  keepListings: boolean
 }
 
 /** Options of {@link mirror} and {@link mountMirror}: those below, and every option of a session but `encoding`. */
@@ -27,7 +29,9 @@ export interface MirrorOptions extends Omit<SessionOptions, 'encoding'> {
    *
    * - `normal` (default): names and attributes may be one second old; a name that appears is seen at once.
    * - `none`: the source is asked every time.
-   * - `{ entryValid, attrValid, negativeValid }`: seconds; what is left out is as in `normal`.
+   * - `{ entryValid, attrValid, negativeValid }`: seconds; what is left out is as in `normal`. From a minute of both `entryValid` and
+   *   `attrValid` on, the kernel keeps listings, too: `attrValid` after a change on the source they are read anew. For root, and a
+   *   source on ext4, xfs, btrfs or tmpfs with nothing mounted below it.
    * - `strong`: the kernel keeps all it knows, names that do not exist and whole directories included, and the mirror watches the
    *   source to take back what changes there. Needs root, Linux 6.16, and a source on ext4, xfs, btrfs or tmpfs; filesystems
    *   mounted below it that are no such thing are cached as in `normal`. Where events get lost (FAN_Q_OVERFLOW), everything is
@@ -56,12 +60,21 @@ export interface ResolvedMirrorOptions {
   session: Omit<SessionOptions, 'encoding'>
 }
 
+const NOTHING = { keepData: false, keepListings: false }
 /** What holds without a watch. */
-export const NORMAL: CachePolicy = { entryValid: 1, attrValid: 1, negativeValid: 0, keepData: false }
-export const NONE: CachePolicy = { entryValid: 0, attrValid: 0, negativeValid: 0, keepData: false }
+export const NORMAL: CachePolicy = { entryValid: 1, attrValid: 1, negativeValid: 0, ...NOTHING }
+export const NONE: CachePolicy = { entryValid: 0, attrValid: 0, negativeValid: 0, ...NOTHING }
 /** An hour bounds what no event tells of. */
 const LONG = 3600
-const STRONG: CachePolicy = { entryValid: LONG, attrValid: LONG, negativeValid: LONG, keepData: true }
+const STRONG: CachePolicy = {
+  entryValid: LONG,
+  attrValid: LONG,
+  negativeValid: LONG,
+  keepData: true,
+  keepListings: true,
+}
+/** Listings that are kept bring no attributes, so once these are old, each entry of one costs a LOOKUP of its own. */
+const LISTINGS_FROM = 60
 const CACHE_KEYS = ['entryValid', 'attrValid', 'negativeValid']
 const MIN_PATH_DESCRIPTORS = 16
 
@@ -139,5 +152,6 @@ function resolveCache(cache: MirrorOptions['cache']): CachePolicy {
     attrValid = NORMAL.attrValid,
     negativeValid = NORMAL.negativeValid,
   } = cache
-  return { entryValid, attrValid, negativeValid, keepData: false }
+  const keepListings = Math.min(entryValid, attrValid) >= LISTINGS_FROM
+  return { entryValid, attrValid, negativeValid, keepData: false, keepListings }
 }

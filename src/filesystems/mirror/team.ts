@@ -1,5 +1,4 @@
 // mountMirror() with `workers`: one mirror served by several threads, which share what the kernel knows.
-import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { OptionError, mount } from '../../index.js'
 import type { Session, SessionOptions } from '../../index.js'
@@ -7,7 +6,7 @@ import { F_DUPFD_CLOEXEC, syscalls } from '../../syscalls/index.js'
 import type { CrewData } from './crew.js'
 import type { ResolvedMirrorOptions } from './options.js'
 import { shareMemory } from './shared.js'
-import { closeSource } from './source.js'
+import { closeSource, mountBelow } from './source.js'
 import type { Source } from './source.js'
 import { Tree } from './tree.js'
 
@@ -97,12 +96,4 @@ function refuseUnlessNumbered(opened: Source, options: ResolvedMirrorOptions): v
   throw new OptionError(
     `option \`workers\`: ${because}, and ${below} is mounted below the source: mirror it by itself, or leave \`workers\` out`,
   )
-}
-
-function mountBelow(path: string): string | undefined {
-  const folder = `${path.replace(/\/+$/, '')}/`
-  return readFileSync('/proc/self/mountinfo', 'latin1')
-    .split('\n')
-    .map((line) => line.split(' ')[4] ?? '')
-    .find((mounted) => mounted.startsWith(folder))
 }

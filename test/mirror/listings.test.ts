@@ -1,0 +1,89 @@
+// Listings with cache times in seconds: from a minute on the kernel keeps them, as long as the directory's time stays.
+import { strict as assert } from 'node:assert'
+import { execFileSync } from 'node:child_process'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import type { MirrorOptions } from 'devfuse/mirror'
+import { Mirrored } from './mounted.js'
+
+const LONG = { entryValid: 100, attrValid: 100 }
+const notRoot = process.geteuid?.() === 0 ? false : 'kept listings take root'
+
+async function start(t: TestContext, options: MirrorOptions): Promise<Mirrored> {
+  const mirrored = await Mirrored.start(options)
+  t.after(() => mirrored.stop())
+  fs.mkdirSync(join(mirrored.src, 'dir'))
+  for (let i = 0; i < 300; i++) fs.writeFileSync(join(mirrored.src, 'dir', `name${i}`), '')
+  return mirrored
+}
+
+/** Requests for directories that two more listings cost, after a first one. */
+async function asked(mirrored: Mirrored): Promise<number> {
+  const dir = join(mirrored.mnt, 'dir')
+  const count = async (): Promise<number> => {
+    const { operations } = await mirrored.known()
+    return ['OPENDIR', 'READDIR', 'READDIRPLUS'].reduce(
+      (sum, name) => sum + (operations[name]?.count ?? 0),
+      0,
+    )
+  }
+  assert.equal(fs.readdirSync(dir).length, 300)
+  const before = await count()
+  for (let i = 0; i < 2; i++) assert.equal(fs.readdirSync(dir).length, 300)
+  return (await count()) - before
+}
+
+for (const passthrough of ['auto', 'off'] as const) {
+  test(
+    `passthrough ${passthrough}: are kept for long times, and read anew after a change`,
+    { skip: notRoot },
+    async (t) => {
+      const mirrored = await start(t, { passthrough, cache: LONG })
+      assert.equal(await asked(mirrored), 0)
+      const [src, mnt] = [join(mirrored.src, 'dir'), join(mirrored.mnt, 'dir')]
+      fs.writeFileSync(join(src, 'behind it'), '')
+      assert.equal(fs.readdirSync(mnt).length, 300)
+      // The answer brings the directory's time, as asking for attributes that have grown old does.
+      fs.chmodSync(mnt, 0o700)
+      assert.ok(fs.readdirSync(mnt).includes('behind it'))
+      assert.equal(fs.statSync(join(mnt, 'behind it')).size, 0)
+
+      fs.writeFileSync(join(mnt, 'through the mount'), '')
+      assert.ok(fs.readdirSync(mnt).includes('through the mount'))
+      fs.rmSync(join(mnt, 'through the mount'))
+      assert.equal(fs.readdirSync(mnt).length, 301)
+    },
+  )
+}
+
+for (const [what, options] of <[string, MirrorOptions][]>[
+  ['the default', {}],
+  ['half a minute', { cache: { entryValid: 30, attrValid: 30 } }],
+  ['access times that every listing moves', { cache: LONG, strictatime: true }],
+  ['the flag of the kernel refused', { cache: LONG, refuse: ['FUSE_NO_OPENDIR_SUPPORT'] }],
+]) {
+  test(`are asked for every time with ${what}`, async (t) => {
+    assert.ok((await asked(await start(t, options))) >= 6)
+  })
+}
+
+test('are asked for every time where something is mounted below the source', { skip: notRoot }, async (t) => {
+  const place = fs.mkdtempSync(join(fs.realpathSync(process.env['TMPDIR'] ?? '/tmp'), 'devfuse below-'))
+  const src = join(place, 'src')
+  fs.mkdirSync(join(src, 'mounted'), { recursive: true })
+  execFileSync('mount', ['-t', 'tmpfs', 'none', join(src, 'mounted')])
+  t.after(() => {
+    execFileSync('umount', [join(src, 'mounted')])
+    fs.rmSync(place, { recursive: true })
+  })
+  fs.mkdirSync(join(src, 'dir'))
+  for (let i = 0; i < 300; i++) fs.writeFileSync(join(src, 'dir', `name${i}`), '')
+  const mirrored = await Mirrored.start({ cache: LONG }, { src, mnt: join(place, 'mnt') })
+  try {
+    assert.ok((await asked(mirrored)) >= 6)
+  } finally {
+    await mirrored.stop()
+  }
+})
