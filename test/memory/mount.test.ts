@@ -203,6 +203,16 @@ describe('a memory filesystem that is mounted', { skip }, () => {
       assert.equal(syscalls.fchmodat(at, join(mnt, name), 0o600), EPERM)
       assert.equal(syscalls.setxattr(join(mnt, name), 'user.a', Buffer.from('b')), EPERM)
     }
+    // A touch of both times is like writing; one of them alone is a time of the caller's choice.
+    for (const [command, status] of [
+      ['touch log', 0],
+      ['touch -a log', 1],
+      ['touch -m log', 1],
+      ['touch -d @5 log', 1],
+      ['touch frozen', 1],
+    ] as const) {
+      assert.equal(shell(command).status, status, command)
+    }
     assert.equal(shell('chattr -i frozen; chattr -a log; rm frozen log').status, 0)
   })
 

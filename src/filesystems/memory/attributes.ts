@@ -39,10 +39,12 @@ import type { Tree } from './tree.js'
 
 const MODE_BITS = 0o7777
 
-/** Kernel: only FUSE leaves this to the server; see may_setattr(). Setting times to the present counts as writing. */
+/** Both times to the present, as touch(1) sets them; one of them alone counts as a time of the caller's choice. */
+const TOUCH = FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW
+
+/** Kernel: only FUSE leaves this to the server; see may_setattr(). A touch counts as writing. */
 function forbids(inode: MemoryInode, valid: number): boolean {
-  const present = FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW | FATTR_FH
-  const touches = (valid & (FATTR_ATIME_NOW | FATTR_MTIME_NOW)) !== 0 && (valid & ~present) === 0
+  const touches = (valid & ~FATTR_FH) === TOUCH
   if (valid === 0 || (valid & ~(FATTR_FH | FATTR_KILL_SUIDGID)) === 0) return false
   return touches ? isImmutable(inode) : isProtected(inode)
 }
