@@ -16,7 +16,7 @@ const options: Record<string, OptionSpec> = {
     placeholder: 'normal|none|strong|SECONDS',
     help:
       'How old names and attributes may be when SRC changes by itself. normal (default): 1 second; strong: SRC is watched, ' +
-      'and everything else stays cached (root, Linux 6.16).',
+      'and everything else stays cached (root, Linux 6.16). From 60 seconds on, listings stay cached, too.',
   },
   'read-only': { type: 'boolean', short: 'r', help: 'Nothing can be changed through the mount.' },
   'allow-other': {

@@ -30,8 +30,8 @@ export interface MirrorOptions extends Omit<SessionOptions, 'encoding'> {
    * - `normal` (default): names and attributes may be one second old; a name that appears is seen at once.
    * - `none`: the source is asked every time.
    * - `{ entryValid, attrValid, negativeValid }`: seconds; what is left out is as in `normal`. From a minute of both `entryValid` and
-   *   `attrValid` on, the kernel keeps listings, too: `attrValid` after a change on the source they are read anew. For root, and a
-   *   source on ext4, xfs, btrfs or tmpfs with nothing mounted below it.
+   *   `attrValid` on, the kernel keeps listings, too: `attrValid` after a change on the source they are read anew. For root, Linux 6.13,
+   *   and a source on ext4, xfs, btrfs or tmpfs with nothing mounted below it; not with `strictatime`.
    * - `strong`: the kernel keeps all it knows, names that do not exist and whole directories included, and the mirror watches the
    *   source to take back what changes there. Needs root, Linux 6.16, and a source on ext4, xfs, btrfs or tmpfs; filesystems
    *   mounted below it that are no such thing are cached as in `normal`. Where events get lost (FAN_Q_OVERFLOW), everything is
