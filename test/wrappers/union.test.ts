@@ -11,6 +11,8 @@ import { faults, limit, owner, pipe, readonly, subdir, trace, union } from 'devf
 import { mounted, sh, skip, temporary } from '../support/mounting.js'
 import { failure, filled, someDirectory as attr, viewed } from './filled.js'
 
+const notRoot = process.geteuid?.() === 0 ? false : 'a mirror keeps listings for root only'
+
 const lower = {
   '/a': 'lower a',
   '/both': 'lower',
@@ -87,6 +89,17 @@ describe('union', { skip }, () => {
     assert.deepEqual([names.length, new Set(names).size], [3001, 3001])
     await fs.close()
     assert.equal(inner.known.inodes, 1)
+  })
+
+  it('lists a layer that opens no directories (ENOSYS to opendir)', { skip: notRoot }, async (t) => {
+    const folder = temporary(t)
+    mkdirSync(join(folder, 'below'))
+    for (let i = 0; i < 3000; i++) writeFileSync(join(folder, `below/name-${i}`), '')
+    const layer = mirror(folder, { cache: { entryValid: 100, attrValid: 100 } })
+    assert.equal(layer.releasedir, undefined)
+    const fs = viewed(t, union([await filled({ '/below/': '', '/below/above': '' }), layer]))
+    assert.equal((await fs.readdir('/below')).length, 3001)
+    await fs.close()
   })
 
   it('takes filesystems that have little', async (t) => {

@@ -1,5 +1,5 @@
 // Directories of a union: the listings of all layers, each name once, the uppermost layer's.
-import { EIO, ESTALE } from '../../index.js'
+import { EIO, ENOSYS, ESTALE } from '../../index.js'
 import type { Dirent, Direntplus } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
 import { HandleTable } from '../../inodes/index.js'
@@ -13,7 +13,8 @@ import type { Part } from './union-nodes.js'
 type Handlers = Partial<Record<HandlerName, (request: AnyCall) => unknown>>
 
 interface OpenPart extends Part {
-  fh: number
+  /** Undefined where the layer needs no OPENDIR (ENOSYS). */
+  fh: number | undefined
 }
 
 interface OpenDirectory {
@@ -34,7 +35,8 @@ export function unionListing(layers: Layers): Handlers {
       node.parts,
       (part) => layers.ask(part, 'opendir', request),
       (answer, part) => {
-        if (typeof answer === 'number') return true
+        if (answer === ENOSYS) parts.push({ ...part, fh: undefined })
+        if (typeof answer === 'number') return answer !== ENOSYS
         const { fh = 0 } = (answer ?? {}) as { fh?: number }
         parts.push({ ...part, fh })
         return false
@@ -48,7 +50,7 @@ export function unionListing(layers: Layers): Handlers {
 
   const closeAll = (parts: OpenPart[], request: AnyCall): unknown =>
     each(
-      parts,
+      parts.filter(({ fh }) => fh !== undefined),
       (part) => layers.ask(part, 'releasedir', request, { fh: part.fh }),
       () => false,
     )
@@ -76,7 +78,7 @@ export function unionListing(layers: Layers): Handlers {
   /** Reads one layer's listing from `offset` to its end. */
   const collect = (part: OpenPart, request: AnyCall, offset: number, seen: Map<string, Dirent>): unknown => {
     const plus = !layers.has(part.layer, 'readdir')
-    const answer = layers.ask(part, plus ? 'readdirplus' : 'readdir', request, { fh: part.fh, offset })
+    const answer = layers.ask(part, plus ? 'readdirplus' : 'readdir', request, { fh: part.fh ?? 0, offset })
     return settle(answer, (listing) => {
       if (typeof listing === 'number') return listing
       return settle(drain(listing as Iterable<Dirent>), (read) => {
@@ -110,7 +112,7 @@ export function unionListing(layers: Layers): Handlers {
     },
     fsyncdir: (request) => {
       const [part] = handles.get(request.fh as number)?.parts ?? []
-      return part === undefined ? ESTALE : layers.ask(part, 'fsyncdir', request, { fh: part.fh })
+      return part === undefined ? ESTALE : layers.ask(part, 'fsyncdir', request, { fh: part.fh ?? 0 })
     },
   }
 }
