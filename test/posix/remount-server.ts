@@ -4,11 +4,12 @@
 //   node remount-server.js SOCKET memory|mirror-auto|mirror-on|mirror-off WORK
 //
 // TRANSPORT and REFUSE (flags of INIT, with commas) go to the options of the same name.
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { mount } from 'devfuse'
 import type { Session, SessionOptions } from 'devfuse'
 import { memoryFilesystem } from 'devfuse/memory'
@@ -16,6 +17,7 @@ import type { MemoryFilesystem } from 'devfuse/memory'
 import { mirror } from 'devfuse/mirror'
 
 const [socketPath = '', kind = '', work = ''] = process.argv.slice(2)
+const execute = promisify(execFile)
 /** Bytes of a memory device. */
 const SIZE = 4 * 2 ** 30
 /** Milliseconds that the end of a mount takes to be noticed. */
@@ -54,7 +56,8 @@ async function handle(line: string): Promise<string> {
   const before = device.session
   if (before !== undefined && (await Promise.race([before.closed, sleep(NOTICE)])) === undefined) {
     // A second mount of a device shows the same filesystem, as it does for a disk.
-    execFileSync('mount', ['--bind', before.mountPoint, mountPoint])
+    // Both may lie on mounts of this very process, so it must not wait for mount(8) with its thread.
+    await execute('mount', ['--bind', before.mountPoint, mountPoint])
     return 'ok'
   }
   const options = words.split(',').filter((word) => word !== '' && word !== 'defaults')
