@@ -257,3 +257,14 @@ test('nothing stays open after dispose', () => {
   other.dispose()
   assert.equal(count(), before)
 })
+
+test('with long cache times, directories are opened as ever where the kernel has not agreed to open them by itself', () => {
+  filesystem.dispose()
+  filesystem = mirror(dir, { cache: { entryValid: 100, attrValid: 100 } })
+  file('a')
+  const { fh } = get('opendir', {})
+  assert.ok(fh > 0)
+  const { bytes } = get('readdir', { fh, offset: 0, size: 4096 }) as unknown as { bytes: Uint8Array }
+  assert.ok(Buffer.from(bytes).includes('a'))
+  assert.equal(ask('releasedir', { fh }), undefined)
+})

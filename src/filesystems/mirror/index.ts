@@ -79,8 +79,10 @@ export function assemble(
 ): MirrorFilesystem {
   const tree = new Tree(opened, resolved, crew)
   const files = new OpenFiles(tree)
-  const unopened = keepsListings(opened, resolved, crew) ? new UnopenedDirectories(tree) : undefined
   const directories = new Directories(tree)
+  const unopened = keepsListings(opened, resolved, crew)
+    ? new UnopenedDirectories(tree, directories)
+    : undefined
   crew?.listen({
     gone: (nodeid) => tree.shared?.gone(nodeid),
     list: (order) => directories.list(order),
@@ -124,6 +126,7 @@ export function assemble(
     }),
     init(negotiation: Negotiation, notify: Notifier) {
       tree.coherence?.begin(negotiation, notify)
+      if (unopened !== undefined) unopened.agreed = negotiation.agreed.has(NO_OPENDIR)
       const { passthroughUnavailable } = negotiation
       files.passthrough = passthroughUnavailable === undefined
       // Without passthrough FLUSH is what writes dirty mapped pages to the source on close.

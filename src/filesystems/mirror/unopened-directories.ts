@@ -1,31 +1,41 @@
-// Directories with `cache: 'strong'`: the kernel opens them by itself and keeps what it reads. See streams.ts.
+// Directories whose listings last: the kernel opens them by itself and keeps what it reads (streams.ts), where it has agreed to
+// (FUSE_NO_OPENDIR_SUPPORT); elsewhere they are opened as ever. What was not opened has `fh` 0.
 import { ENOSYS, ESTALE } from '../../protocol/index.js'
 import type {
   EncodedDirents,
   Errno,
   Filesystem,
   FsyncdirRequest,
+  OpendirRequest,
   ReaddirRequest,
   ReaddirplusRequest,
+  Reply,
 } from '../../protocol/index.js'
 import { syncDirectory } from './directories.js'
+import type { Directories } from './directories.js'
 import { ListingReplies } from './listing-replies.js'
 import { Streams } from './streams.js'
 import type { Tree } from './tree.js'
 
 export class UnopenedDirectories {
+  /** The kernel has agreed to open directories by itself. */
+  agreed = false
   readonly #tree: Tree
   readonly #streams: Streams
+  readonly #opened: Directories
   readonly handlers: ReturnType<typeof handlersOf>
 
-  constructor(tree: Tree) {
+  constructor(tree: Tree, opened: Directories) {
     this.#tree = tree
     this.#streams = new Streams(tree)
-    this.handlers = handlersOf(tree, this.#streams, this)
+    this.#opened = opened
+    this.handlers = handlersOf(tree, this.#streams, this, opened)
   }
 
   /** Calls `use` with a descriptor of the directory of a request, or answers -errno. */
-  with<Result>({ nodeid }: { nodeid: number }, use: (fd: number) => Result): Result | number {
+  with<Result>(request: { nodeid: number; fh: number }, use: (fd: number) => Result): Result | number {
+    const { nodeid, fh } = request
+    if (fh !== 0) return this.#opened.with(request, use)
     const inode = this.#tree.inode(nodeid)
     const fd = inode === undefined ? ESTALE : this.#streams.descriptor(inode)
     if (fd < 0) return fd
@@ -41,7 +51,12 @@ export class UnopenedDirectories {
   }
 }
 
-function handlersOf(tree: Tree, streams: Streams, directories: UnopenedDirectories) {
+function handlersOf(
+  tree: Tree,
+  streams: Streams,
+  directories: UnopenedDirectories,
+  { handlers: opened }: Directories,
+) {
   const replies = new ListingReplies(tree)
 
   const read = (
@@ -57,12 +72,18 @@ function handlersOf(tree: Tree, streams: Streams, directories: UnopenedDirectori
   }
 
   return {
-    // Kernel: the one that is sent; from then on it opens without asking (FUSE_NO_OPENDIR_SUPPORT).
-    opendir: (): Errno => ENOSYS,
+    // Kernel: the one that is sent; from then on it opens without asking.
+    opendir: (request: OpendirRequest) => (directories.agreed ? ENOSYS : opened.opendir(request)),
 
-    readdir: (request: ReaddirRequest) => read(request, false) as EncodedDirents<'dirent'> | Errno,
+    releasedir: opened.releasedir,
 
-    readdirplus: (request: ReaddirplusRequest) => read(request, true) as EncodedDirents<'direntplus'> | Errno,
+    readdir: (request: ReaddirRequest): Reply<EncodedDirents<'dirent'>> =>
+      request.fh === 0 ? (read(request, false) as EncodedDirents<'dirent'> | Errno) : opened.readdir(request),
+
+    readdirplus: (request: ReaddirplusRequest): Reply<EncodedDirents<'direntplus'>> =>
+      request.fh === 0
+        ? (read(request, true) as EncodedDirents<'direntplus'> | Errno)
+        : opened.readdirplus(request),
 
     fsyncdir: (request: FsyncdirRequest) => syncDirectory(tree, directories, request),
   } satisfies Filesystem
