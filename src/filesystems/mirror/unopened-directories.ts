@@ -9,6 +9,7 @@ import type {
   OpendirRequest,
   ReaddirRequest,
   ReaddirplusRequest,
+  ReleasedirRequest,
   Reply,
 } from '../../protocol/index.js'
 import { syncDirectory } from './directories.js'
@@ -75,7 +76,7 @@ function handlersOf(
     // Kernel: the one that is sent; from then on it opens without asking.
     opendir: (request: OpendirRequest) => (directories.agreed ? ENOSYS : opened.opendir(request)),
 
-    releasedir: opened.releasedir,
+    releasedir: (request: ReleasedirRequest): void => opened.releasedir(request),
 
     readdir: (request: ReaddirRequest): Reply<EncodedDirents<'dirent'>> =>
       request.fh === 0 ? (read(request, false) as EncodedDirents<'dirent'> | Errno) : opened.readdir(request),
