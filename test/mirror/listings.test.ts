@@ -6,14 +6,16 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import type { MirrorOptions } from 'devfuse/mirror'
-import { Mirrored } from './mounted.js'
+import { cleanup } from '../support/mounting.js'
+import { Mirrored, temporary } from './mounted.js'
+import type { Place } from './mounted.js'
 
 const LONG = { entryValid: 100, attrValid: 100 }
 const notRoot = process.geteuid?.() === 0 ? false : 'kept listings take root'
 
-async function start(t: TestContext, options: MirrorOptions): Promise<Mirrored> {
-  const mirrored = await Mirrored.start(options)
-  t.after(() => mirrored.stop())
+async function start(t: TestContext, options: MirrorOptions, place: Place = {}): Promise<Mirrored> {
+  const mirrored = await Mirrored.start(options, place)
+  cleanup(t, () => mirrored.stop())
   fs.mkdirSync(join(mirrored.src, 'dir'))
   for (let i = 0; i < 300; i++) fs.writeFileSync(join(mirrored.src, 'dir', `name${i}`), '')
   return mirrored
@@ -70,20 +72,15 @@ for (const [what, options] of <[string, MirrorOptions][]>[
 }
 
 test('are asked for every time where something is mounted below the source', { skip: notRoot }, async (t) => {
-  const place = fs.mkdtempSync(join(fs.realpathSync(process.env['TMPDIR'] ?? '/tmp'), 'devfuse below-'))
-  const src = join(place, 'src')
-  fs.mkdirSync(join(src, 'mounted'), { recursive: true })
-  execFileSync('mount', ['-t', 'tmpfs', 'none', join(src, 'mounted')])
-  t.after(() => {
-    execFileSync('umount', [join(src, 'mounted')])
+  const place = temporary()
+  // mountinfo writes the space in another way.
+  const [src, mounted] = [join(place, 'the source'), join(place, 'the source/mounted')]
+  fs.mkdirSync(mounted, { recursive: true })
+  execFileSync('mount', ['-t', 'tmpfs', 'none', mounted])
+  cleanup(t, () => {
+    execFileSync('umount', [mounted])
     fs.rmSync(place, { recursive: true })
   })
-  fs.mkdirSync(join(src, 'dir'))
-  for (let i = 0; i < 300; i++) fs.writeFileSync(join(src, 'dir', `name${i}`), '')
-  const mirrored = await Mirrored.start({ cache: LONG }, { src, mnt: join(place, 'mnt') })
-  try {
-    assert.ok((await asked(mirrored)) >= 6)
-  } finally {
-    await mirrored.stop()
-  }
+  const mirrored = await start(t, { cache: LONG }, { src, mnt: join(place, 'mnt') })
+  assert.ok((await asked(mirrored)) >= 6)
 })

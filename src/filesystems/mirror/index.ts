@@ -1,7 +1,6 @@
 // devfuse/mirror: a directory tree, mounted a second time, its file data served by the kernel (passthrough).
 // This file puts the parts together; start reading at tree.ts.
 import { realpathSync } from 'node:fs'
-import { release } from 'node:os'
 import { resolve, sep } from 'node:path'
 import { OptionError, mount } from '../../index.js'
 import type { Filesystem, Negotiation, Notifier, Session, SessionOptions } from '../../index.js'
@@ -17,13 +16,12 @@ import { OpenFiles } from './open-files.js'
 import { accessOf, resolveMirrorOptions } from './options.js'
 import type { MirrorOptions, ResolvedMirrorOptions } from './options.js'
 import { NO_DATA } from './pending.js'
-import { isWatchable } from './handle-inodes.js'
-import { closeSource, mountBelow, openSource } from './source.js'
+import { closeSource, openSource } from './source.js'
 import type { Source } from './source.js'
 import { mountTeam } from './team.js'
 import type { MirrorTeam } from './team.js'
 import { Tree } from './tree.js'
-import { UnopenedDirectories } from './unopened-directories.js'
+import { UnopenedDirectories, keepsListings } from './unopened-directories.js'
 import { xattrs } from './xattrs.js'
 
 export { SourceError } from './source.js'
@@ -211,23 +209,6 @@ const LOCAL_FILESYSTEMS = new Set([
   0x01021994, // tmpfs
   0xf2f52010, // f2fs
 ])
-
-/**
- * Kernel: a listing is read anew when the time of the directory is another one, which tells of every change only with multigrain
- * timestamps (Linux 6.13); and which directories are kept cannot be said of each.
- */
-function keepsListings(
-  source: Source,
-  { cache, strong, session }: ResolvedMirrorOptions,
-  crew?: Crew,
-): boolean {
-  if (strong) return true
-  if (!cache.keepListings || crew !== undefined || session.refuse?.includes(NO_OPENDIR)) return false
-  if (accessOf(session).strictatime) return false
-  const [major, minor] = release().split('.', 2).map(Number)
-  if (major < 6 || (major === 6 && minor < 13)) return false
-  return source.detached && isWatchable(source.statistics.type) && mountBelow(source.path) === undefined
-}
 
 type InitFlag = NonNullable<SessionOptions['want']>[number]
 

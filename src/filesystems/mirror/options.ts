@@ -17,8 +17,6 @@ export interface CacheTimes {
 export interface CachePolicy extends CacheTimes {
   /** Cached data outlives the last close (FOPEN_KEEP_CACHE). */
   keepData: boolean
-  /** The kernel may keep whole listings, and opens directories by itself. */
-  keepListings: boolean
 }
 
 /** Options of {@link mirror} and {@link mountMirror}: those below, and every option of a session but `encoding`. */
@@ -60,21 +58,12 @@ export interface ResolvedMirrorOptions {
   session: Omit<SessionOptions, 'encoding'>
 }
 
-const NOTHING = { keepData: false, keepListings: false }
 /** What holds without a watch. */
-export const NORMAL: CachePolicy = { entryValid: 1, attrValid: 1, negativeValid: 0, ...NOTHING }
-export const NONE: CachePolicy = { entryValid: 0, attrValid: 0, negativeValid: 0, ...NOTHING }
+export const NORMAL: CachePolicy = { entryValid: 1, attrValid: 1, negativeValid: 0, keepData: false }
+export const NONE: CachePolicy = { entryValid: 0, attrValid: 0, negativeValid: 0, keepData: false }
 /** An hour bounds what no event tells of. */
 const LONG = 3600
-const STRONG: CachePolicy = {
-  entryValid: LONG,
-  attrValid: LONG,
-  negativeValid: LONG,
-  keepData: true,
-  keepListings: true,
-}
-/** Listings that are kept bring no attributes, so once these are old, each entry of one costs a LOOKUP of its own. */
-const LISTINGS_FROM = 60
+const STRONG: CachePolicy = { entryValid: LONG, attrValid: LONG, negativeValid: LONG, keepData: true }
 const CACHE_KEYS = ['entryValid', 'attrValid', 'negativeValid']
 const MIN_PATH_DESCRIPTORS = 16
 
@@ -152,6 +141,5 @@ function resolveCache(cache: MirrorOptions['cache']): CachePolicy {
     attrValid = NORMAL.attrValid,
     negativeValid = NORMAL.negativeValid,
   } = cache
-  const keepListings = Math.min(entryValid, attrValid) >= LISTINGS_FROM
-  return { entryValid, attrValid, negativeValid, keepData: false, keepListings }
+  return { entryValid, attrValid, negativeValid, keepData: false }
 }

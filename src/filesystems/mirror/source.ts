@@ -1,5 +1,6 @@
 // The root of a mirror: opens the source so that nothing mounted later can show up inside it, our own mount included.
-import { readFileSync, realpathSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
+import { readMountInfo } from '../../index.js'
 import { errnoName } from '../../protocol/index.js'
 import {
   AT_EMPTY_PATH,
@@ -121,15 +122,7 @@ export function closeSource(source: Source): void {
 /** Where something is mounted below a directory; undefined where nothing is. */
 export function mountBelow(path: string): string | undefined {
   const folder = realpathSync.native(path, 'latin1').replace(/\/*$/, '/')
-  return readFileSync('/proc/self/mountinfo', 'latin1')
-    .split('\n')
-    .map((line) => unescape(line.split(' ')[4] ?? ''))
-    .find((mountPoint) => mountPoint.startsWith(folder) && mountPoint !== folder)
-}
-
-/** Kernel: space, tab, newline and backslash are written as three octal digits. */
-function unescape(field: string): string {
-  return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+  return readMountInfo().find(({ mountPointBytes: at }) => at.startsWith(folder) && at !== folder)?.mountPoint
 }
 
 /** statfs(2) of `name` in `dirfd`, or of `dirfd` itself (''). */

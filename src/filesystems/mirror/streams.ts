@@ -1,5 +1,5 @@
-// Directories that are read without having been opened: with `cache: 'strong'` the kernel keeps whole listings, and asks neither
-// OPENDIR nor RELEASEDIR. What READDIR names is an inode and a position; the position says which listing it belongs to.
+// Directories that are read without having been opened: where the kernel keeps whole listings, it asks neither OPENDIR nor
+// RELEASEDIR. What READDIR names is an inode and a position; the position says which listing it belongs to.
 import { ENOENT, ESTALE } from '../../protocol/index.js'
 import type { MirrorInode } from './inode.js'
 import { Listing } from './listing.js'

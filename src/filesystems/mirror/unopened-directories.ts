@@ -1,5 +1,6 @@
 // Directories whose listings last: the kernel opens them by itself and keeps what it reads (streams.ts), where it has agreed to
 // (FUSE_NO_OPENDIR_SUPPORT); elsewhere they are opened as ever. What was not opened has `fh` 0.
+import { release } from 'node:os'
 import { ENOSYS, ESTALE } from '../../protocol/index.js'
 import type {
   EncodedDirents,
@@ -12,11 +13,37 @@ import type {
   ReleasedirRequest,
   Reply,
 } from '../../protocol/index.js'
+import type { Crew } from './crew.js'
 import { syncDirectory } from './directories.js'
 import type { Directories } from './directories.js'
+import { isWatchable } from './handle-inodes.js'
 import { ListingReplies } from './listing-replies.js'
+import { accessOf } from './options.js'
+import type { ResolvedMirrorOptions } from './options.js'
+import { mountBelow } from './source.js'
+import type { Source } from './source.js'
 import { Streams } from './streams.js'
 import type { Tree } from './tree.js'
+
+/** Seconds. Listings that are kept bring no attributes, so once these are old, each entry of one costs a LOOKUP of its own. */
+const LONG = 60
+
+/**
+ * Whether the kernel may keep the listings of a mirror. Kernel: it reads one anew when the time of the directory is another one, which
+ * tells of every change only with multigrain timestamps (Linux 6.13); and which directories are kept cannot be said of each.
+ */
+export function keepsListings(
+  source: Source,
+  { cache, strong, session }: ResolvedMirrorOptions,
+  crew?: Crew,
+): boolean {
+  if (strong) return true
+  if (Math.min(cache.entryValid, cache.attrValid) < LONG || crew !== undefined) return false
+  if (accessOf(session).strictatime) return false
+  const [major, minor] = release().split('.', 2).map(Number)
+  if (major < 6 || (major === 6 && minor < 13)) return false
+  return source.detached && isWatchable(source.statistics.type) && mountBelow(source.path) === undefined
+}
 
 export class UnopenedDirectories {
   /** The kernel has agreed to open directories by itself. */

@@ -35,9 +35,8 @@ export function unionListing(layers: Layers): Handlers {
       node.parts,
       (part) => layers.ask(part, 'opendir', request),
       (answer, part) => {
-        if (answer === ENOSYS) parts.push({ ...part, fh: undefined })
-        if (typeof answer === 'number') return answer !== ENOSYS
-        const { fh = 0 } = (answer ?? {}) as { fh?: number }
+        if (typeof answer === 'number' && answer !== ENOSYS) return true
+        const fh = answer === ENOSYS ? undefined : ((answer as { fh?: number } | undefined)?.fh ?? 0)
         parts.push({ ...part, fh })
         return false
       },
