@@ -208,6 +208,7 @@ describe('the guard', { skip, timeout: 120_000 }, () => {
 
   it('lets others wait for a thread that is busy, sleeps, or waits for a process', async (t) => {
     const place = places(t)
+    const gone = `${place.source}.clients-are-gone`
     const running = start(
       t,
       `${mounting(place)}
@@ -224,6 +225,8 @@ describe('the guard', { skip, timeout: 120_000 }, () => {
       const found = { mine: await mine }
       await closed
       found.read = read
+      // Who still has the file open keeps the mount from a clean end.
+      while (!fs.existsSync(${JSON.stringify(gone)})) await delay(20)
       ${finish}`,
     )
     await running.prints('ready')
@@ -233,6 +236,7 @@ describe('the guard', { skip, timeout: 120_000 }, () => {
         return run('cat', [join(place.mnt, 'file')])
       }),
     )
+    writeFileSync(gone, '')
     for (const { stdout, stderr } of clients) assert.equal(stdout, 'hello\n', stderr)
     assert.deepEqual((await running.ended).result, {
       ...{ mine: 'hello\n', read: 'hello\n', warnings: [], deadlocks: false },
