@@ -2,6 +2,7 @@
 // system calls alone, as in special.c.
 #include "listing.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -41,6 +42,11 @@ struct entry {
 
 _Static_assert(sizeof(struct record) == 24 && sizeof(struct attributes) == 88 && sizeof(struct entry) == 128,
                "as the kernel has them");
+
+// Some filesystems tell no types.
+static bool is_wanted(const struct listing *listing, uint8_t type) {
+  return listing->files != 0 || type == DT_DIR || type == DT_UNKNOWN;
+}
 
 static bool is_dots(const char *name, size_t length) {
   return name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'));
@@ -115,7 +121,7 @@ int64_t listing_encode(int dirfd, const uint8_t *window, struct listing *listing
     uint8_t *place = out + listing->used;
     if (facts != NULL) {
       // Kernel: `.` and `..` are no lookups, and neither is an entry that has gone since it was listed.
-      if (!is_dots(source->name, length) &&
+      if (is_wanted(listing, source->type) && !is_dots(source->name, length) &&
           syscall(SYS_statx, dirfd, source->name, listing->flags, listing->mask, &attributes) == 0)
         found = &attributes;
       memset(place, 0, sizeof(struct entry));

@@ -14,6 +14,8 @@ struct listing {
   uint32_t at, end;                          // in the window: the next record, and where they end
   uint32_t used;                             // bytes of the reply
   uint32_t most;                             // records at the most
+  uint32_t files;                            // 0: attributes of directories alone
+  uint32_t spare;
 };
 
 // What a READDIRPLUS record does not say of its file.
@@ -26,8 +28,8 @@ struct listing_fact {
   uint32_t spare;
 };
 
-// Appends to `out`, of `size` bytes, what fits of the window: READDIRPLUS records with a statx(2) each and their nodeids left 0, or
-// READDIR records where `facts` is NULL. How many, or -errno.
+// Appends to `out`, of `size` bytes, what fits of the window: READDIRPLUS records, with a statx(2) for each that is to have attributes
+// and their nodeids left 0, or READDIR records where `facts` is NULL. How many, or -errno.
 int64_t listing_encode(int dirfd, const uint8_t *window, struct listing *listing, uint8_t *out, size_t size,
                        struct listing_fact *facts);
 

@@ -21,7 +21,8 @@ const AT = 10
 const END = 11
 const USED = 12
 const MOST_RECORDS = 13
-const STATE_WORDS = 14
+const FILES = 14
+const STATE_WORDS = 16
 
 // Words of struct listing_fact.
 const FACT_BTIME = 0
@@ -91,6 +92,7 @@ export class ListingEncoder {
     this.#state[FLAGS] = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
     this.#state[MASK] = STATX_BASIC_STATS | STATX_BTIME
     this.#state[MOST_RECORDS] = MOST
+    this.#state[FILES] = 1
   }
 
   /**
@@ -124,6 +126,14 @@ export class ListingEncoder {
     return this.#call(special.listing, dirfd, window, this.#state, this.#bytes, this.#size, this.#facts)
   }
 
+  /** Whether READDIRPLUS records of files have attributes, too; those of directories always do. Kernel: nodeid 0 means none. */
+  get files(): boolean {
+    return this.#state[FILES] !== 0
+  }
+  set files(files: boolean) {
+    this.#state[FILES] = Number(files)
+  }
+
   /** Bytes of the reply so far. */
   get used(): number {
     return this.#state[USED]
@@ -146,7 +156,7 @@ export class ListingEncoder {
     this.#at = this.#facts![this.#fact + FACT_AT] >>> 2
   }
 
-  /** There are attributes: it is neither `.` nor `..`, and was still there. */
+  /** There are attributes: it is neither `.` nor `..`, nor a file without {@link files}, and was still there. */
   get found(): boolean {
     return this.mask !== 0
   }

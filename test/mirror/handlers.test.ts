@@ -219,6 +219,39 @@ test('listings: every entry once, dots without a lookup, the window resumed anyw
   ask('releasedir', { fh })
 })
 
+test('listings: what a task looks up decides whether files come with their attributes, directories always do', () => {
+  const DIRECTORIES = 40
+  for (let i = 0; i < DIRECTORIES; i++) {
+    fs.mkdirSync(join(dir, `${i}/sub`), { recursive: true })
+    for (let k = 0; k < 8; k++) fs.writeFileSync(join(dir, `${i}/file${k}`), '')
+  }
+  /** Names with attributes of directory `i`, as task `pid` is told, which then looks `uses` files up. */
+  const list = (i: number, pid: number, uses: number): number => {
+    const { nodeid } = get('lookup', { name: String(i), pid: 0 })
+    const { fh } = get('opendir', { nodeid, pid })
+    const entries = ask('readdirplus', { nodeid, fh, offset: 0, size: 1 << 16, pid }) as Iterable<
+      Answer & { name: string; type: number }
+    >
+    const found = [...entries].filter((entry) => entry.nodeid !== 0)
+    assert.ok(found.some(({ name }) => name === 'sub'))
+    assert.equal([...entries].length, 11)
+    ask('releasedir', { fh })
+    for (let k = 0; k < uses; k++) get('lookup', { nodeid, name: `file${k}`, pid })
+    return found.length
+  }
+  const told = (pid: number, uses: number): number[] =>
+    Array.from({ length: DIRECTORIES }, (_, i) => list(i, pid, uses))
+
+  assert.deepEqual(told(1, 0), [9, ...Array<number>(DIRECTORIES - 1).fill(1)])
+  // The sample after the first, and one in 17 from then on.
+  assert.deepEqual(
+    told(2, 8).map((count) => count === 1),
+    Array.from({ length: DIRECTORIES }, (_, i) => i % 17 === 1),
+  )
+  // It comes to use them.
+  assert.deepEqual([list(0, 1, 8), list(1, 1, 8)], [1, 9])
+})
+
 test('options: unknown keys and bad values are refused with the fix', () => {
   const bad = (options: unknown, message: RegExp) =>
     assert.throws(() => mirror(dir, options as MirrorOptions), { constructor: OptionError, message })

@@ -23,6 +23,8 @@ export interface ListOrder {
   offset: number
   size: number
   plus: boolean
+  /** Of the task that asks. */
+  pid: number
 }
 
 type Message =

@@ -160,11 +160,11 @@ function handlersOf(tree: Tree, table: Table, replies: ListingReplies, directori
       else release(tree, table, fh)
     },
 
-    readdir: ({ fh, offset, size }: ReaddirRequest) =>
-      list({ fd: fh, offset, size, plus: false }) as Reply<EncodedDirents<'dirent'>>,
+    readdir: ({ fh, offset, size, pid }: ReaddirRequest) =>
+      list({ fd: fh, offset, size, plus: false, pid }) as Reply<EncodedDirents<'dirent'>>,
 
-    readdirplus: ({ fh, offset, size }: ReaddirplusRequest) =>
-      list({ fd: fh, offset, size, plus: true }) as Reply<EncodedDirents<'direntplus'>>,
+    readdirplus: ({ fh, offset, size, pid }: ReaddirplusRequest) =>
+      list({ fd: fh, offset, size, plus: true, pid }) as Reply<EncodedDirents<'direntplus'>>,
 
     fsyncdir: (request: FsyncdirRequest) => syncDirectory(tree, directories, request),
   } satisfies Filesystem

@@ -37,14 +37,15 @@ export class ListingReplies {
   /** The reply from entry `offset` on: as much as fits in `size` bytes. Positions are indexes of entries, after `base`. */
   make(
     directory: OpenDirectory,
-    { offset, size, plus }: Omit<ListOrder, 'fd'>,
+    { offset, size, plus, pid }: Omit<ListOrder, 'fd'>,
     base = 0,
   ): AnyListing | Errno {
     const { entryValid, attrValid } = directory.inode.device.cache
     const encoder = plus ? this.#plus : this.#plain
     encoder.begin(size, base + offset, entryValid, attrValid)
+    if (plus) encoder.files = offset === 0 ? this.#tree.readers.begins(pid) : this.#tree.readers.goesOn(pid)
     try {
-      const result = this.#fill(directory, offset, encoder, plus)
+      const result = this.#fill(directory, offset, encoder, plus ? pid : undefined)
       return result < 0 ? (result as Errno) : this.of(encoder.reply, plus, encoder.reuse)
     } catch (error) {
       for (const nodeid of this.of(encoder.reply, plus).lookups) this.#tree.forget(nodeid, 1)
@@ -58,26 +59,31 @@ export class ListingReplies {
     return new EncodedDirents(records, plus ? 'direntplus' : 'dirent', 'latin1', { forget, sent })
   }
 
-  /** 0, or -errno where there is nothing to send. */
-  #fill(directory: OpenDirectory, offset: number, encoder: ListingEncoder, plus: boolean): number {
+  /** 0, or -errno where there is nothing to send. `lookUpFor`: the task that gets lookups, too. */
+  #fill(directory: OpenDirectory, offset: number, encoder: ListingEncoder, lookUpFor?: number): number {
     const { fd, listing } = directory
     let state = listing.seek(offset)
     for (let index = offset; state > 0; state = listing.seek(index)) {
       const count = encoder.append(fd, listing.window, listing.start(index), listing.end)
       if (count <= 0) return encoder.used > 0 ? 0 : count < 0 ? count : EINVAL
-      if (plus) this.#lookUp(directory, encoder, count)
+      if (lookUpFor !== undefined) {
+        const found = this.#lookUp(directory, encoder, count)
+        if (!encoder.files) this.#tree.readers.sent(lookUpFor, count - found)
+      }
       index += count
     }
     return encoder.used > 0 ? 0 : state
   }
 
-  /** Makes the records that were just appended lookups of their inodes, known or new. */
-  #lookUp({ inode: parent, fd }: OpenDirectory, encoder: ListingEncoder, count: number): void {
+  /** Makes the records that were just appended lookups of their inodes, known or new: how many. */
+  #lookUp({ inode: parent, fd }: OpenDirectory, encoder: ListingEncoder, count: number): number {
     const tree = this.#tree
+    let found = 0
     const { attrValid } = parent.device.cache
     for (let record = 0; record < count; record++) {
       encoder.select(record)
       if (!encoder.found || !tree.serves(encoder)) continue
+      found++
       const { name } = encoder
       tree.recent?.tell(parent, name, true)
       const inode = tree.adopt(parent, name, fd, encoder)
@@ -86,5 +92,6 @@ export class ListingReplies {
       const valid = tree.attrValid(inode)
       if (valid !== attrValid) encoder.setAttrValid(valid)
     }
+    return found
   }
 }

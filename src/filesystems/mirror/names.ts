@@ -79,7 +79,7 @@ export function names(tree: Tree) {
   }
 
   return {
-    lookup({ nodeid, name }: LookupRequest): Entry | NegativeEntry | Errno {
+    lookup({ nodeid, name, pid }: LookupRequest): Entry | NegativeEntry | Errno {
       if (name === '.' || name === '..') return lookupDots(nodeid, name)
       const parent = tree.inode(nodeid)
       if (parent === undefined) return ESTALE
@@ -87,6 +87,7 @@ export function names(tree: Tree) {
       const dirfd = tree.descriptor(parent)
       if (dirfd < 0) return dirfd as Errno
       const entry = tree.lookup(parent, dirfd, name)
+      if (typeof entry === 'object') tree.readers.lookedUp(pid)
       const { negativeValid } = parent.device.cache
       return entry === ENOENT && negativeValid > 0 ? { nodeid: 0, entryValid: negativeValid } : entry
     },

@@ -88,13 +88,13 @@ function handlersOf(
   const replies = new ListingReplies(tree)
 
   const read = (
-    { nodeid, offset, size }: ReaddirRequest | ReaddirplusRequest,
+    { nodeid, offset, size, pid }: ReaddirRequest | ReaddirplusRequest,
     plus: boolean,
   ): EncodedDirents<'dirent' | 'direntplus'> | Errno => {
     const inode = tree.inode(nodeid)
     const stream = inode === undefined ? ESTALE : streams.at(inode, offset)
     if (typeof stream === 'number') return stream as Errno
-    const made = replies.make(stream, { offset: streams.index(offset), size, plus }, streams.base(stream))
+    const made = replies.make(stream, { offset: streams.index(offset), size, plus, pid }, streams.base(stream))
     if (typeof made === 'number' || made.bytes.byteLength === 0) streams.park(stream)
     return made
   }
