@@ -28,7 +28,7 @@ export class Directories {
   constructor(tree: Tree) {
     this.#tree = tree
     this.#table = tree.crew === undefined ? new HandleTable() : new SharedDirectories(tree.crew)
-    this.#replies = new ListingReplies(tree)
+    this.#replies = new ListingReplies(tree, tree.readers)
     this.handlers = handlersOf(tree, this.#table, this.#replies, this)
   }
 

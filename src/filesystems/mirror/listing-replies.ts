@@ -6,6 +6,7 @@ import type { ListingEncoder } from '../../syscalls/index.js'
 import type { ListOrder } from './crew.js'
 import type { MirrorInode } from './inode.js'
 import type { Listing } from './listing.js'
+import type { Readers } from './readers.js'
 import type { Tree } from './tree.js'
 
 /** A directory that can be read. */
@@ -25,11 +26,14 @@ type AnyListing = EncodedDirents<'dirent' | 'direntplus'>
 
 export class ListingReplies {
   readonly #tree: Tree
+  readonly #readers: Readers | undefined
   readonly #plain: ListingEncoder
   readonly #plus: ListingEncoder
 
-  constructor(tree: Tree) {
+  /** With `readers`, who does not want the attributes of files gets none. */
+  constructor(tree: Tree, readers: Readers | undefined) {
     this.#tree = tree
+    this.#readers = readers
     this.#plain = tree.sys.listingEncoder(false)
     this.#plus = tree.sys.listingEncoder(true)
   }
@@ -43,7 +47,8 @@ export class ListingReplies {
     const { entryValid, attrValid } = directory.inode.device.cache
     const encoder = plus ? this.#plus : this.#plain
     encoder.begin(size, base + offset, entryValid, attrValid)
-    if (plus) encoder.files = offset === 0 ? this.#tree.readers.begins(pid) : this.#tree.readers.goesOn(pid)
+    const readers = plus ? this.#readers : undefined
+    if (readers !== undefined) encoder.files = offset === 0 ? readers.begins(pid) : readers.goesOn(pid)
     try {
       const result = this.#fill(directory, offset, encoder, plus ? pid : undefined)
       return result < 0 ? (result as Errno) : this.of(encoder.reply, plus, encoder.reuse)
@@ -68,7 +73,7 @@ export class ListingReplies {
       if (count <= 0) return encoder.used > 0 ? 0 : count < 0 ? count : EINVAL
       if (lookUpFor !== undefined) {
         const found = this.#lookUp(directory, encoder, count)
-        if (!encoder.files) this.#tree.readers.sent(lookUpFor, count - found)
+        if (!encoder.files) this.#readers?.sent(lookUpFor, count - found)
       }
       index += count
     }

@@ -5,7 +5,7 @@ const MOST_READERS = 64
 /** Of so many names that were listed without attributes, one that is looked up makes attributes worth their cost. */
 const NAMES_A_LOOKUP = 4
 /** After so many directories with attributes one goes without, to see whether they are still wanted. */
-const BETWEEN_SAMPLES = 16
+const BETWEEN_SAMPLES = 64
 /** The latest directories count most. */
 const FADING = 0.5
 

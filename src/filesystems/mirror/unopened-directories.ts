@@ -85,7 +85,8 @@ function handlersOf(
   directories: UnopenedDirectories,
   { handlers: opened }: Directories,
 ) {
-  const replies = new ListingReplies(tree)
+  // What is kept is asked for once, so the attributes come now or by a LOOKUP each.
+  const replies = new ListingReplies(tree, undefined)
 
   const read = (
     { nodeid, offset, size, pid }: ReaddirRequest | ReaddirplusRequest,
@@ -94,7 +95,11 @@ function handlersOf(
     const inode = tree.inode(nodeid)
     const stream = inode === undefined ? ESTALE : streams.at(inode, offset)
     if (typeof stream === 'number') return stream as Errno
-    const made = replies.make(stream, { offset: streams.index(offset), size, plus, pid }, streams.base(stream))
+    const made = replies.make(
+      stream,
+      { offset: streams.index(offset), size, plus, pid },
+      streams.base(stream),
+    )
     if (typeof made === 'number' || made.bytes.byteLength === 0) streams.park(stream)
     return made
   }
