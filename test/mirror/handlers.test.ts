@@ -252,6 +252,29 @@ test('listings: what a task looks up decides whether files come with their attri
   assert.deepEqual([list(0, 1, 8), list(1, 1, 8)], [1, 9])
 })
 
+test('listings: of a large directory only the first names come with attributes, and others once names are looked up', () => {
+  for (let i = 0; i < 4000; i++) file(String(i))
+  const { fh } = get('opendir', {})
+  const names: string[] = []
+  /** Lists on: how many of the next names have attributes, and how many there are. */
+  const next = (): number[] => {
+    const reply = ask('readdirplus', { fh, offset: names.length, size: 65536, pid: 9 })
+    const entries = [...(reply as Iterable<Answer & { name: string }>)]
+    for (const { name } of entries) names.push(name)
+    return [entries.filter(({ nodeid }) => nodeid !== 0).length, entries.length]
+  }
+  for (let before = 0; before < 1000; before = names.length) {
+    const [found, all] = next()
+    assert.equal(found, before === 0 ? all - 2 : all)
+  }
+  const [none, unused] = next()
+  assert.equal(none, 0)
+  for (const name of names.slice(-unused)) get('lookup', { name, pid: 9 })
+  const [found, all] = next()
+  assert.equal(found, all)
+  ask('releasedir', { fh })
+})
+
 test('options: unknown keys and bad values are refused with the fix', () => {
   const bad = (options: unknown, message: RegExp) =>
     assert.throws(() => mirror(dir, options as MirrorOptions), { constructor: OptionError, message })

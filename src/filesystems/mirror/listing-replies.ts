@@ -48,7 +48,8 @@ export class ListingReplies {
     const encoder = plus ? this.#plus : this.#plain
     encoder.begin(size, base + offset, entryValid, attrValid)
     const readers = plus ? this.#readers : undefined
-    if (readers !== undefined) encoder.files = offset === 0 ? readers.begins(pid) : readers.goesOn(pid)
+    if (readers !== undefined)
+      encoder.files = offset === 0 ? readers.begins(pid) : readers.goesOn(pid, offset)
     try {
       const result = this.#fill(directory, offset, encoder, plus ? pid : undefined)
       return result < 0 ? (result as Errno) : this.of(encoder.reply, plus, encoder.reuse)

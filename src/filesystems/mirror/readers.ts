@@ -6,6 +6,8 @@ const MOST_READERS = 64
 const NAMES_A_LOOKUP = 4
 /** After so many directories with attributes one goes without, to see whether they are still wanted. */
 const BETWEEN_SAMPLES = 64
+/** So many names of a large directory have attributes before anything is known. */
+const MOST_UNASKED = 1000
 /** The latest directories count most. */
 const FADING = 0.5
 
@@ -23,7 +25,7 @@ const wanted = ({ names, lookups }: Reader): boolean => lookups * NAMES_A_LOOKUP
 /**
  * Kernel: attributes in a listing spare a LOOKUP for each name that is used, and READDIRPLUS is what it begins every directory with. But
  * `find` uses nothing of what is no directory, and each file costs a statx(2) and an inode. So the first directory of a task comes with all
- * attributes, the next one without those of files, and then it depends on what the task has looked up.
+ * attributes (a large one only its first names), the next one without those of files, and then it depends on what the task has looked up.
  */
 export class Readers {
   readonly #readers = new Map<number, Reader>()
@@ -41,10 +43,13 @@ export class Readers {
     return !reader.bare
   }
 
-  /** The same, further on in a directory. */
-  goesOn(pid: number): boolean {
+  /** The same, after `names` names of the directory. */
+  goesOn(pid: number, names: number): boolean {
     const reader = this.#find(pid)
-    return reader === undefined || !reader.bare || wanted(reader)
+    if (reader === undefined) return true
+    const unknown = reader.names === 0 && names >= MOST_UNASKED
+    reader.bare ||= unknown
+    return !unknown && (!reader.bare || wanted(reader))
   }
 
   /** So many names were listed without attributes. */
