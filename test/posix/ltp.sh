@@ -4,6 +4,7 @@
 # SUITE holds testcases/bin and runtest; TESTs are names in its lists, such as rename01. Without any, all tests of file-system
 # calls, direct I/O, file stress and permissions. T is the time limit in seconds (default 100). With BIND=1, tests that make a
 # filesystem on a device of their own, which would be ext4, get a directory of the filesystem under test in its place.
+# The tests may have 1024 descriptors each, as is usual; the server has as many as it can get.
 . "$(dirname "$0")/serve.sh"
 . "$(dirname "$0")/cases.sh"
 suite=${1:?the path of an installed LTP is missing} filesystem=${2:?the filesystem is missing}
@@ -44,6 +45,7 @@ MKFS
   chmod 755 "$work/bin/mkfs.ext4"
   PATH=$work/bin:$PATH
 fi
+ulimit -S -n 1024
 for entry in "${tests[@]}"; do
   read -r one command <<<"$entry"
   cd "$TMPDIR" || exit 1

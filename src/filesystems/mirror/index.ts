@@ -16,7 +16,7 @@ import { OpenFiles } from './open-files.js'
 import { accessOf, resolveMirrorOptions } from './options.js'
 import type { MirrorOptions, ResolvedMirrorOptions } from './options.js'
 import { NO_DATA } from './pending.js'
-import { closeSource, openSource } from './source.js'
+import { closeSource, mountBelow, openSource } from './source.js'
 import type { Source } from './source.js'
 import { mountTeam } from './team.js'
 import type { MirrorTeam } from './team.js'
@@ -128,7 +128,7 @@ export function assemble(
       const { passthroughUnavailable } = negotiation
       files.passthrough = passthroughUnavailable === undefined
       // Without passthrough FLUSH is what writes dirty mapped pages to the source on close.
-      files.flushless = files.passthrough && isRoot() && LOCAL_FILESYSTEMS.has(opened.statistics.type)
+      files.flushless = files.passthrough && isRoot() && isLocal(opened)
       files.forgetAttributes = (nodeid) => notify.invalInode(nodeid, NO_DATA).catch(() => false)
     },
     destroy: dispose,
@@ -262,6 +262,8 @@ function mountOptionsOf(
     dev: root && (flags & ST_NODEV) === 0,
     noexec: (flags & ST_NOEXEC) !== 0,
     readOnly: (flags & ST_RDONLY) !== 0,
+    // Where the files themselves lie on no stack, the mirror may become a layer of overlayfs.
+    maxStackDepth: isLocal(source) && mountBelow(source.path) === undefined ? 1 : 2,
     ...session,
     passthrough,
     encoding: 'latin1',
@@ -270,6 +272,8 @@ function mountOptionsOf(
     refuse: asked.includes(AUTO) ? session.refuse : [...refused.add(AUTO)],
   }
 }
+
+const isLocal = ({ statistics }: Source): boolean => LOCAL_FILESYSTEMS.has(statistics.type)
 
 function isRoot(): boolean {
   return process.geteuid?.() === 0

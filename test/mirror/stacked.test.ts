@@ -1,0 +1,65 @@
+// Stacks of filesystems: an overlayfs whose layers lie on a mirror, and a mirror of an overlayfs. Passthrough stays on in both.
+import { strict as assert } from 'node:assert'
+import { execFileSync } from 'node:child_process'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { cleanup } from '../support/mounting.js'
+import { Mirrored, temporary } from './mounted.js'
+
+const notRoot = process.geteuid?.() === 0 ? false : 'mounting overlayfs takes root'
+
+/** An overlayfs of `dir`/lower and `dir`/upper: where it is mounted. */
+function overlay(t: TestContext, dir: string): string {
+  const at = temporary()
+  for (const name of ['lower', 'upper', 'work']) fs.mkdirSync(join(dir, name), { recursive: true })
+  const layers = `lowerdir=${dir}/lower,upperdir=${dir}/upper,workdir=${dir}/work`
+  execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, at], { timeout: 20_000 })
+  cleanup(t, () => {
+    execFileSync('umount', ['-l', at], { timeout: 20_000 })
+    fs.rmdirSync(at)
+  })
+  return at
+}
+
+test('a mirror of a plain disk can be the layers of an overlayfs', { skip: notRoot }, async (t) => {
+  const mirrored = await Mirrored.start()
+  cleanup(t, () => mirrored.stop())
+  const { src, mnt } = mirrored
+  fs.mkdirSync(join(src, 'lower/dir'), { recursive: true })
+  fs.writeFileSync(join(src, 'lower/dir/file'), 'below')
+  fs.writeFileSync(join(src, 'lower/gone'), 'below')
+  const at = overlay(t, mnt)
+
+  fs.appendFileSync(join(at, 'dir/file'), ', above')
+  fs.rmSync(join(at, 'gone'))
+  fs.writeFileSync(join(at, 'new'), 'new')
+  fs.renameSync(join(at, 'new'), join(at, 'dir/moved'))
+  assert.deepEqual(fs.readdirSync(at), ['dir'])
+  assert.equal(fs.readFileSync(join(at, 'dir/file'), 'utf8'), 'below, above')
+  assert.equal(fs.readFileSync(join(src, 'lower/dir/file'), 'utf8'), 'below')
+  assert.equal(fs.readFileSync(join(src, 'upper/dir/file'), 'utf8'), 'below, above')
+  assert.equal(fs.readFileSync(join(src, 'upper/dir/moved'), 'utf8'), 'new')
+  assert.ok(fs.lstatSync(join(src, 'upper/gone')).isCharacterDevice())
+  const { passthrough } = await mirrored.known()
+  assert.ok(passthrough.opens > 0)
+  assert.deepEqual(passthrough.fallbacks, {})
+})
+
+test('a mirror of an overlayfs has its files read by the kernel, too', { skip: notRoot }, async (t) => {
+  const dir = temporary()
+  cleanup(t, () => fs.rmSync(dir, { recursive: true }))
+  const src = overlay(t, dir)
+  const mnt = temporary()
+  const mirrored = await Mirrored.start({}, { src, mnt })
+  cleanup(t, async () => {
+    await mirrored.stop()
+    fs.rmdirSync(mnt)
+  })
+  fs.writeFileSync(join(mnt, 'file'), 'text')
+  assert.equal(fs.readFileSync(join(src, 'file'), 'utf8'), 'text')
+  const { passthrough } = await mirrored.known()
+  assert.ok(passthrough.opens > 0)
+  assert.deepEqual(passthrough.fallbacks, {})
+})
