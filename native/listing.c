@@ -43,7 +43,7 @@ struct entry {
 _Static_assert(sizeof(struct record) == 24 && sizeof(struct attributes) == 88 && sizeof(struct entry) == 128,
                "as the kernel has them");
 
-// Some filesystems tell no types.
+// Some filesystems tell no types. `.` and `..` are directories.
 static bool is_wanted(const struct listing *listing, uint8_t type) {
   return listing->files != 0 || type == DT_DIR || type == DT_UNKNOWN;
 }
@@ -121,8 +121,10 @@ int64_t listing_encode(int dirfd, const uint8_t *window, struct listing *listing
     uint8_t *place = out + listing->used;
     if (facts != NULL) {
       // Kernel: `.` and `..` are no lookups, and neither is an entry that has gone since it was listed.
-      if (is_wanted(listing, source->type) && !is_dots(source->name, length) &&
-          syscall(SYS_statx, dirfd, source->name, listing->flags, listing->mask, &attributes) == 0)
+      if (!is_wanted(listing, source->type))
+        listing->left_out++;
+      else if (!is_dots(source->name, length) &&
+               syscall(SYS_statx, dirfd, source->name, listing->flags, listing->mask, &attributes) == 0)
         found = &attributes;
       memset(place, 0, sizeof(struct entry));
       if (found != NULL)

@@ -15,7 +15,7 @@ struct listing {
   uint32_t used;                             // bytes of the reply
   uint32_t most;                             // records at the most
   uint32_t files;                            // 0: attributes of directories alone
-  uint32_t spare;
+  uint32_t left_out;                         // files without, because of that
 };
 
 // What a READDIRPLUS record does not say of its file.

@@ -35,7 +35,8 @@ export interface SessionOptions extends MountOptions {
   timeGran?: number
   /**
    * Kernel: how deep filesystems may be stacked with this one, 1 or 2 (`max_stack_depth`). 2, the default, lets files
-   * on overlayfs back a file here; 1 lets this mount be a layer of an overlayfs.
+   * on overlayfs back a file here; 1 lets this mount be a layer of an overlayfs. A mirror chooses by its source: 1 where that is
+   * a plain disk with nothing mounted below.
    */
   maxStackDepth?: 1 | 2
   /** Kernel: seconds after which a request without an answer aborts the connection. Default: never. */

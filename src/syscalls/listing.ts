@@ -22,6 +22,7 @@ const END = 11
 const USED = 12
 const MOST_RECORDS = 13
 const FILES = 14
+const LEFT_OUT = 15
 const STATE_WORDS = 16
 
 // Words of struct listing_fact.
@@ -106,7 +107,7 @@ export class ListingEncoder {
     this.#bytes = this.#reply.bytes
     this.#words = this.#reply.words
     const state = this.#state
-    state[USED] = 0
+    state[USED] = state[LEFT_OUT] = 0
     this.#size = size
     const view = this.#stateView
     setNumber(view, OFF * 4, off)
@@ -132,6 +133,11 @@ export class ListingEncoder {
   }
   set files(files: boolean) {
     this.#state[FILES] = Number(files)
+  }
+
+  /** Files in the reply so far that have no attributes because of {@link files}. */
+  get leftOut(): number {
+    return this.#state[LEFT_OUT]
   }
 
   /** Bytes of the reply so far. */

@@ -219,37 +219,74 @@ test('listings: every entry once, dots without a lookup, the window resumed anyw
   ask('releasedir', { fh })
 })
 
-test('listings: what a task looks up decides whether files come with their attributes, directories always do', () => {
-  const DIRECTORIES = 140
-  for (let i = 0; i < DIRECTORIES; i++) {
+/** Makes directories with 8 files and a directory each, and lists them as the kernel does. */
+function listed(directories: number) {
+  for (let i = 0; i < directories; i++) {
     fs.mkdirSync(join(dir, `${i}/sub`), { recursive: true })
     for (let k = 0; k < 8; k++) fs.writeFileSync(join(dir, `${i}/file${k}`), '')
   }
-  /** Names with attributes of directory `i`, as task `pid` is told, which then looks `uses` files up. */
-  const list = (i: number, pid: number, uses: number): number => {
-    const { nodeid } = get('lookup', { name: String(i), pid: 0 })
+  /** Names with attributes of directory `i`, as thread `pid` is told; then `uses` files of it are looked up. */
+  return (i: number, pid: number, uses: number): number => {
+    const { nodeid } = get('lookup', { name: String(i), pid })
     const { fh } = get('opendir', { nodeid, pid })
-    const entries = ask('readdirplus', { nodeid, fh, offset: 0, size: 1 << 16, pid }) as Iterable<
-      Answer & { name: string; type: number }
-    >
-    const found = [...entries].filter((entry) => entry.nodeid !== 0)
+    const reply = ask('readdirplus', { nodeid, fh, offset: 0, size: 1 << 16, pid })
+    const entries = [...(reply as Iterable<Answer & { name: string }>)]
+    const found = entries.filter((entry) => entry.nodeid !== 0)
     assert.ok(found.some(({ name }) => name === 'sub'))
-    assert.equal([...entries].length, 11)
+    assert.equal(entries.length, 11)
     ask('releasedir', { fh })
-    for (let k = 0; k < uses; k++) get('lookup', { nodeid, name: `file${k}`, pid })
+    for (let k = 0; k < uses; k++) get('lookup', { nodeid, name: `file${k}`, pid: pid + 1000 })
     return found.length
   }
-  const told = (pid: number, uses: number): number[] =>
-    Array.from({ length: DIRECTORIES }, (_, i) => list(i, pid, uses))
+}
 
-  assert.deepEqual(told(1, 0), [9, ...Array<number>(DIRECTORIES - 1).fill(1)])
+test('listings: what is looked up decides whether files come with their attributes, directories always do', () => {
+  const DIRECTORIES = 140
+  const list = listed(DIRECTORIES)
+  // Two threads in turn.
+  const told = Array.from({ length: DIRECTORIES }, (_, i) => [list(i, 1, 0), list(i, 2, 8)])
+  assert.deepEqual(
+    told.map(([unused]) => unused),
+    [9, ...Array<number>(DIRECTORIES - 1).fill(1)],
+  )
   // The sample after the first, and one in 65 from then on.
   assert.deepEqual(
-    told(2, 8).map((count) => count === 1),
+    told.map(([, used]) => used === 1),
     Array.from({ length: DIRECTORIES }, (_, i) => i % 65 === 1),
   )
   // It comes to use them.
   assert.deepEqual([list(0, 1, 8), list(1, 1, 8)], [1, 9])
+})
+
+test('listings: looking directories up is no use of files, and directories without files tell nothing', () => {
+  const list = listed(6)
+  for (let i = 0; i < 40; i++) fs.mkdirSync(join(dir, `plain/${i}`), { recursive: true })
+  const plain = () => {
+    const { nodeid } = get('lookup', { name: 'plain', pid: 1 })
+    const { fh } = get('opendir', { nodeid })
+    assert.equal(
+      [...(ask('readdirplus', { nodeid, fh, offset: 0, size: 1 << 16, pid: 1 }) as object[])].length,
+      42,
+    )
+    ask('releasedir', { fh })
+    for (let i = 0; i < 40; i++) get('lookup', { nodeid, name: String(i), pid: 1 })
+  }
+  for (let i = 0; i < 10; i++) plain()
+  const [first, second] = [list(0, 1, 8), list(1, 1, 8)]
+  assert.deepEqual(new Set([first, second]), new Set([1, 9]))
+  assert.equal(list(2, 1, 0), 9)
+})
+
+test('listings: files always come with their attributes where the kernel caches names for long', () => {
+  for (const cache of [{ negativeValid: 1 }, { entryValid: 2 }]) {
+    filesystem.dispose()
+    filesystem = mirror(dir, { cache })
+    const list = listed(5)
+    for (let i = 0; i < 5; i++) assert.equal(list(i, 1, 0), 9)
+  }
+  filesystem.dispose()
+  filesystem = mirror(dir, { cache: 'none' })
+  assert.equal(listed(1)(0, 1, 0), 1)
 })
 
 test('listings: of a large directory only the first names come with attributes, and others once names are looked up', () => {

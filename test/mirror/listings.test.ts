@@ -84,3 +84,36 @@ test('are asked for every time where something is mounted below the source', { s
   const mirrored = await start(t, { cache: LONG }, { src, mnt: join(place, 'mnt') })
   assert.ok((await asked(mirrored)) >= 6)
 })
+
+test('tell of names that the kernel takes for missing, in every directory', async (t) => {
+  const mirrored = await Mirrored.start({ cache: { negativeValid: 60 } })
+  cleanup(t, () => mirrored.stop())
+  const { src, mnt } = mirrored
+  for (const name of ['a', 'b', 'c']) {
+    fs.mkdirSync(join(src, name))
+    assert.throws(() => fs.statSync(join(mnt, name, 'file')), { code: 'ENOENT' })
+    fs.writeFileSync(join(src, name, 'file'), 'text')
+    assert.deepEqual(fs.readdirSync(join(mnt, name)), ['file'])
+    assert.equal(fs.statSync(join(mnt, name, 'file')).size, 4)
+  }
+})
+
+test('of many directories without their files cost neither a lookup nor an inode of a file', async (t) => {
+  const mirrored = await Mirrored.start()
+  cleanup(t, () => mirrored.stop())
+  const { src, mnt } = mirrored
+  for (let i = 0; i < 50; i++) {
+    fs.mkdirSync(join(src, `dir${i}`))
+    for (let k = 0; k < 20; k++) fs.writeFileSync(join(src, `dir${i}/file${k}`), '')
+  }
+  const names = execFileSync('find', [mnt], { encoding: 'utf8', timeout: 60_000 })
+  assert.equal(names.trimEnd().split('\n').length, 1051)
+  const { inodes, operations } = await mirrored.known()
+  assert.ok(inodes < 100, `${inodes} inodes`)
+  assert.ok((operations['LOOKUP']?.count ?? 0) < 100)
+  // Whoever uses the files gets their attributes with the names.
+  const sizes = execFileSync('du', ['-s', '--apparent-size', mnt], { encoding: 'utf8', timeout: 60_000 })
+  assert.match(sizes, /^\d+/)
+  const after = (await mirrored.known()).operations['LOOKUP']?.count ?? 0
+  assert.ok(after - (operations['LOOKUP']?.count ?? 0) < 200, `${after} lookups`)
+})

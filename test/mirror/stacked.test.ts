@@ -2,28 +2,33 @@
 import { strict as assert } from 'node:assert'
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { mirror } from 'devfuse/mirror'
 import { cleanup } from '../support/mounting.js'
 import { Mirrored, temporary } from './mounted.js'
 
-const notRoot = process.geteuid?.() === 0 ? false : 'mounting overlayfs takes root'
+const OVERLAYFS_SUPER_MAGIC = 0x794c7630
+const skip =
+  process.geteuid?.() !== 0
+    ? 'mounting overlayfs takes root'
+    : fs.statfsSync(tmpdir()).type === OVERLAYFS_SUPER_MAGIC && 'temporary files lie on overlayfs themselves'
 
 /** An overlayfs of `dir`/lower and `dir`/upper: where it is mounted. */
-function overlay(t: TestContext, dir: string): string {
-  const at = temporary()
+function overlay(t: TestContext, dir: string, at = temporary()): string {
   for (const name of ['lower', 'upper', 'work']) fs.mkdirSync(join(dir, name), { recursive: true })
   const layers = `lowerdir=${dir}/lower,upperdir=${dir}/upper,workdir=${dir}/work`
   execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, at], { timeout: 20_000 })
   cleanup(t, () => {
     execFileSync('umount', ['-l', at], { timeout: 20_000 })
-    fs.rmdirSync(at)
+    fs.rmSync(at, { recursive: true })
   })
   return at
 }
 
-test('a mirror of a plain disk can be the layers of an overlayfs', { skip: notRoot }, async (t) => {
+test('a mirror of a plain disk can be the layers of an overlayfs', { skip }, async (t) => {
   const mirrored = await Mirrored.start()
   cleanup(t, () => mirrored.stop())
   const { src, mnt } = mirrored
@@ -47,7 +52,7 @@ test('a mirror of a plain disk can be the layers of an overlayfs', { skip: notRo
   assert.deepEqual(passthrough.fallbacks, {})
 })
 
-test('a mirror of an overlayfs has its files read by the kernel, too', { skip: notRoot }, async (t) => {
+test('a mirror of an overlayfs has its files read by the kernel, too', { skip }, async (t) => {
   const dir = temporary()
   cleanup(t, () => fs.rmSync(dir, { recursive: true }))
   const src = overlay(t, dir)
@@ -62,4 +67,33 @@ test('a mirror of an overlayfs has its files read by the kernel, too', { skip: n
   const { passthrough } = await mirrored.known()
   assert.ok(passthrough.opens > 0)
   assert.deepEqual(passthrough.fallbacks, {})
+})
+
+test('so has a mirror of a plain disk with an overlayfs mounted below', { skip }, async (t) => {
+  const dir = temporary()
+  cleanup(t, () => fs.rmSync(dir, { recursive: true }))
+  const src = join(dir, 'src')
+  fs.mkdirSync(join(src, 'below'), { recursive: true })
+  overlay(t, dir, join(src, 'below'))
+  const mnt = temporary()
+  const mirrored = await Mirrored.start({}, { src, mnt })
+  cleanup(t, async () => {
+    await mirrored.stop()
+    fs.rmdirSync(mnt)
+  })
+  fs.writeFileSync(join(mnt, 'below/file'), 'text')
+  assert.equal(fs.readFileSync(join(dir, 'upper/file'), 'utf8'), 'text')
+  const { passthrough } = await mirrored.known()
+  assert.ok(passthrough.opens > 0)
+  assert.deepEqual(passthrough.fallbacks, {})
+})
+
+test('a source without a path of its own may lie on anything', () => {
+  const dir = temporary()
+  const fd = fs.openSync(dir, 'r')
+  fs.rmdirSync(dir)
+  const filesystem = mirror(`/proc/self/fd/${fd}`)
+  assert.equal(filesystem.mountOptions.maxStackDepth, 2)
+  filesystem.dispose()
+  fs.closeSync(fd)
 })

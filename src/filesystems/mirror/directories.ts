@@ -17,6 +17,7 @@ import type { Crew, ListOrder, Listed } from './crew.js'
 import { Listing } from './listing.js'
 import { ListingReplies, openDirectory } from './listing-replies.js'
 import type { OpenDirectory } from './listing-replies.js'
+import { Readers } from './readers.js'
 import type { Tree } from './tree.js'
 
 export class Directories {
@@ -28,7 +29,7 @@ export class Directories {
   constructor(tree: Tree) {
     this.#tree = tree
     this.#table = tree.crew === undefined ? new HandleTable() : new SharedDirectories(tree.crew)
-    this.#replies = new ListingReplies(tree, tree.readers)
+    this.#replies = new ListingReplies(tree, tree.crew === undefined ? new Readers() : undefined)
     this.handlers = handlersOf(tree, this.#table, this.#replies, this)
   }
 

@@ -16,7 +16,7 @@ import { OpenFiles } from './open-files.js'
 import { accessOf, resolveMirrorOptions } from './options.js'
 import type { MirrorOptions, ResolvedMirrorOptions } from './options.js'
 import { NO_DATA } from './pending.js'
-import { closeSource, mountBelow, openSource } from './source.js'
+import { closeSource, hasNothingMountedBelow, openSource } from './source.js'
 import type { Source } from './source.js'
 import { mountTeam } from './team.js'
 import type { MirrorTeam } from './team.js'
@@ -64,7 +64,12 @@ export interface MirrorFilesystem extends Filesystem, Disposable {
 export function mirror(source: string, options: MirrorOptions = {}): MirrorFilesystem {
   const resolved = resolveMirrorOptions(options)
   const opened = openSource(source, accessOf(resolved.session))
-  return assemble(source, opened, resolved, () => closeSource(opened))
+  try {
+    return assemble(source, opened, resolved, () => closeSource(opened))
+  } catch (error) {
+    closeSource(opened)
+    throw error
+  }
 }
 
 /** Not for authors: the mirror of a source that is open, and closed by `close`; `crew` are the other threads that serve it. */
@@ -262,8 +267,8 @@ function mountOptionsOf(
     dev: root && (flags & ST_NODEV) === 0,
     noexec: (flags & ST_NOEXEC) !== 0,
     readOnly: (flags & ST_RDONLY) !== 0,
-    // Where the files themselves lie on no stack, the mirror may become a layer of overlayfs.
-    maxStackDepth: isLocal(source) && mountBelow(source.path) === undefined ? 1 : 2,
+    // Where no file lies on a stack, now or later, the mirror may become a layer of overlayfs.
+    maxStackDepth: source.detached && isLocal(source) && hasNothingMountedBelow(source.path) ? 1 : 2,
     ...session,
     passthrough,
     encoding: 'latin1',

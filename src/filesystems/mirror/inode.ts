@@ -4,6 +4,7 @@ import { S_IFMT, STATX_BASIC_STATS, STATX_BTIME } from '../../syscalls/index.js'
 import type { FileHandle, StatxBuffer } from '../../syscalls/index.js'
 import type { OpenFile } from './open-files.js'
 import type { CachePolicy } from './options.js'
+import type { Reader } from './readers.js'
 import type { Memory } from './recent.js'
 
 /** What every statx(2) of the mirror asks for. */
@@ -63,6 +64,8 @@ export class MirrorInode extends Inode {
   files: OpenFile[] | null = null
   /** Open for reading and writing at some time, with passthrough: it may be mapped, even after the last RELEASE. */
   mapped = false
+  /** Who listed this directory last, without attributes of files. */
+  reader: Reader | null = null
   /** With strong caching; see {@link Memory}. */
   memory: Memory | null = null
 

@@ -6,6 +6,7 @@ import type { ListingEncoder } from '../../syscalls/index.js'
 import type { ListOrder } from './crew.js'
 import type { MirrorInode } from './inode.js'
 import type { Listing } from './listing.js'
+import { NORMAL } from './options.js'
 import type { Readers } from './readers.js'
 import type { Tree } from './tree.js'
 
@@ -47,11 +48,11 @@ export class ListingReplies {
     const { entryValid, attrValid } = directory.inode.device.cache
     const encoder = plus ? this.#plus : this.#plain
     encoder.begin(size, base + offset, entryValid, attrValid)
-    const readers = plus ? this.#readers : undefined
-    if (readers !== undefined)
-      encoder.files = offset === 0 ? readers.begins(pid) : readers.goesOn(pid, offset)
+    if (plus) encoder.files = this.#wantsFiles(directory.inode, pid, offset)
     try {
-      const result = this.#fill(directory, offset, encoder, plus ? pid : undefined)
+      const result = this.#fill(directory, offset, encoder, plus)
+      const { reader } = directory.inode
+      if (reader !== null) reader.files += encoder.leftOut
       return result < 0 ? (result as Errno) : this.of(encoder.reply, plus, encoder.reuse)
     } catch (error) {
       for (const nodeid of this.of(encoder.reply, plus).lookups) this.#tree.forget(nodeid, 1)
@@ -65,31 +66,37 @@ export class ListingReplies {
     return new EncodedDirents(records, plus ? 'direntplus' : 'dirent', 'latin1', { forget, sent })
   }
 
-  /** 0, or -errno where there is nothing to send. `lookUpFor`: the task that gets lookups, too. */
-  #fill(directory: OpenDirectory, offset: number, encoder: ListingEncoder, lookUpFor?: number): number {
+  /** Whether thread `pid` gets the attributes of files, after `names` names of the directory. */
+  #wantsFiles(directory: MirrorInode, pid: number, names: number): boolean {
+    const readers = this.#readers
+    const { entryValid, negativeValid } = directory.device.cache
+    // Kernel: a listing with attributes repairs what it has cached of the names, so where that lasts, each has them.
+    if (readers === undefined || negativeValid > 0 || entryValid > NORMAL.entryValid) return true
+    // A name that is out of date at once is looked up anyway.
+    if (entryValid === 0) return false
+    return names === 0 ? readers.begins(pid, directory) : readers.goesOn(pid, directory, names)
+  }
+
+  /** 0, or -errno where there is nothing to send. */
+  #fill(directory: OpenDirectory, offset: number, encoder: ListingEncoder, plus: boolean): number {
     const { fd, listing } = directory
     let state = listing.seek(offset)
     for (let index = offset; state > 0; state = listing.seek(index)) {
       const count = encoder.append(fd, listing.window, listing.start(index), listing.end)
       if (count <= 0) return encoder.used > 0 ? 0 : count < 0 ? count : EINVAL
-      if (lookUpFor !== undefined) {
-        const found = this.#lookUp(directory, encoder, count)
-        if (!encoder.files) this.#readers?.sent(lookUpFor, count - found)
-      }
+      if (plus) this.#lookUp(directory, encoder, count)
       index += count
     }
     return encoder.used > 0 ? 0 : state
   }
 
-  /** Makes the records that were just appended lookups of their inodes, known or new: how many. */
-  #lookUp({ inode: parent, fd }: OpenDirectory, encoder: ListingEncoder, count: number): number {
+  /** Makes the records that were just appended lookups of their inodes, known or new. */
+  #lookUp({ inode: parent, fd }: OpenDirectory, encoder: ListingEncoder, count: number): void {
     const tree = this.#tree
-    let found = 0
     const { attrValid } = parent.device.cache
     for (let record = 0; record < count; record++) {
       encoder.select(record)
       if (!encoder.found || !tree.serves(encoder)) continue
-      found++
       const { name } = encoder
       tree.recent?.tell(parent, name, true)
       const inode = tree.adopt(parent, name, fd, encoder)
@@ -98,6 +105,5 @@ export class ListingReplies {
       const valid = tree.attrValid(inode)
       if (valid !== attrValid) encoder.setAttrValid(valid)
     }
-    return found
   }
 }

@@ -21,6 +21,7 @@ import {
   RENAME_EXCHANGE,
   RENAME_WHITEOUT,
   S_IFDIR,
+  S_IFMT,
   S_ISGID,
 } from '../../syscalls/index.js'
 import { BAD_NAME, isPlainName } from './plain-name.js'
@@ -79,7 +80,7 @@ export function names(tree: Tree) {
   }
 
   return {
-    lookup({ nodeid, name, pid }: LookupRequest): Entry | NegativeEntry | Errno {
+    lookup({ nodeid, name }: LookupRequest): Entry | NegativeEntry | Errno {
       if (name === '.' || name === '..') return lookupDots(nodeid, name)
       const parent = tree.inode(nodeid)
       if (parent === undefined) return ESTALE
@@ -87,7 +88,9 @@ export function names(tree: Tree) {
       const dirfd = tree.descriptor(parent)
       if (dirfd < 0) return dirfd as Errno
       const entry = tree.lookup(parent, dirfd, name)
-      if (typeof entry === 'object') tree.readers.lookedUp(pid)
+      const { reader } = parent
+      if (reader !== null && typeof entry === 'object' && (entry.attr.mode & S_IFMT) !== S_IFDIR)
+        reader.lookups++
       const { negativeValid } = parent.device.cache
       return entry === ENOENT && negativeValid > 0 ? { nodeid: 0, entryValid: negativeValid } : entry
     },

@@ -125,6 +125,15 @@ export function mountBelow(path: string): string | undefined {
   return readMountInfo().find(({ mountPointBytes: at }) => at.startsWith(folder) && at !== folder)?.mountPoint
 }
 
+/** False also where that can't be told: a source that only a magic link (proc(5)) leads to has no path. */
+export function hasNothingMountedBelow(path: string): boolean {
+  try {
+    return mountBelow(path) === undefined
+  } catch {
+    return false
+  }
+}
+
 /** statfs(2) of `name` in `dirfd`, or of `dirfd` itself (''). */
 export function statisticsOf(sys: Syscalls, dirfd: number, name: string): FilesystemStatistics | undefined {
   const fd = name === '' ? dirfd : sys.openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC)

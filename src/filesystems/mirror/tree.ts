@@ -25,7 +25,6 @@ import type { ListedStat, Sighting } from './inode.js'
 import type { ResolvedMirrorOptions } from './options.js'
 import { NONE } from './options.js'
 import { PathDescriptors } from './path-descriptors.js'
-import { Readers } from './readers.js'
 import type { Recent } from './recent.js'
 import { statisticsOf } from './source.js'
 import type { Source } from './source.js'
@@ -50,7 +49,6 @@ export class Tree {
   readonly root: MirrorInode
   readonly inodes: InodeTable<MirrorInode>
   readonly descriptors: PathDescriptors
-  readonly readers = new Readers()
   /** With strong caching. */
   readonly coherence: Coherence | undefined
   readonly recent: Recent | undefined

@@ -20,7 +20,7 @@ import { isWatchable } from './handle-inodes.js'
 import { ListingReplies } from './listing-replies.js'
 import { accessOf } from './options.js'
 import type { ResolvedMirrorOptions } from './options.js'
-import { mountBelow } from './source.js'
+import { hasNothingMountedBelow } from './source.js'
 import type { Source } from './source.js'
 import { Streams } from './streams.js'
 import type { Tree } from './tree.js'
@@ -42,7 +42,7 @@ export function keepsListings(
   if (accessOf(session).strictatime) return false
   const [major, minor] = release().split('.', 2).map(Number)
   if (major < 6 || (major === 6 && minor < 13)) return false
-  return source.detached && isWatchable(source.statistics.type) && mountBelow(source.path) === undefined
+  return source.detached && isWatchable(source.statistics.type) && hasNothingMountedBelow(source.path)
 }
 
 export class UnopenedDirectories {
