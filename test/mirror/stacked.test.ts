@@ -28,6 +28,21 @@ function overlay(t: TestContext, dir: string, at = temporary()): string {
   return at
 }
 
+async function mirrorOf(t: TestContext, src: string): Promise<Mirrored> {
+  const mirrored = await Mirrored.start({}, { src, mnt: temporary() })
+  cleanup(t, async () => {
+    await mirrored.stop()
+    fs.rmdirSync(mirrored.mnt)
+  })
+  return mirrored
+}
+
+async function assertPassthrough(mirrored: Mirrored): Promise<void> {
+  const { passthrough } = await mirrored.known()
+  assert.ok(passthrough.opens > 0)
+  assert.deepEqual(passthrough.fallbacks, {})
+}
+
 test('a mirror of a plain disk can be the layers of an overlayfs', { skip }, async (t) => {
   const mirrored = await Mirrored.start()
   cleanup(t, () => mirrored.stop())
@@ -47,26 +62,17 @@ test('a mirror of a plain disk can be the layers of an overlayfs', { skip }, asy
   assert.equal(fs.readFileSync(join(src, 'upper/dir/file'), 'utf8'), 'below, above')
   assert.equal(fs.readFileSync(join(src, 'upper/dir/moved'), 'utf8'), 'new')
   assert.ok(fs.lstatSync(join(src, 'upper/gone')).isCharacterDevice())
-  const { passthrough } = await mirrored.known()
-  assert.ok(passthrough.opens > 0)
-  assert.deepEqual(passthrough.fallbacks, {})
+  await assertPassthrough(mirrored)
 })
 
 test('a mirror of an overlayfs has its files read by the kernel, too', { skip }, async (t) => {
   const dir = temporary()
   cleanup(t, () => fs.rmSync(dir, { recursive: true }))
   const src = overlay(t, dir)
-  const mnt = temporary()
-  const mirrored = await Mirrored.start({}, { src, mnt })
-  cleanup(t, async () => {
-    await mirrored.stop()
-    fs.rmdirSync(mnt)
-  })
-  fs.writeFileSync(join(mnt, 'file'), 'text')
+  const mirrored = await mirrorOf(t, src)
+  fs.writeFileSync(join(mirrored.mnt, 'file'), 'text')
   assert.equal(fs.readFileSync(join(src, 'file'), 'utf8'), 'text')
-  const { passthrough } = await mirrored.known()
-  assert.ok(passthrough.opens > 0)
-  assert.deepEqual(passthrough.fallbacks, {})
+  await assertPassthrough(mirrored)
 })
 
 test('so has a mirror of a plain disk with an overlayfs mounted below', { skip }, async (t) => {
@@ -75,17 +81,10 @@ test('so has a mirror of a plain disk with an overlayfs mounted below', { skip }
   const src = join(dir, 'src')
   fs.mkdirSync(join(src, 'below'), { recursive: true })
   overlay(t, dir, join(src, 'below'))
-  const mnt = temporary()
-  const mirrored = await Mirrored.start({}, { src, mnt })
-  cleanup(t, async () => {
-    await mirrored.stop()
-    fs.rmdirSync(mnt)
-  })
-  fs.writeFileSync(join(mnt, 'below/file'), 'text')
+  const mirrored = await mirrorOf(t, src)
+  fs.writeFileSync(join(mirrored.mnt, 'below/file'), 'text')
   assert.equal(fs.readFileSync(join(dir, 'upper/file'), 'utf8'), 'text')
-  const { passthrough } = await mirrored.known()
-  assert.ok(passthrough.opens > 0)
-  assert.deepEqual(passthrough.fallbacks, {})
+  await assertPassthrough(mirrored)
 })
 
 test('a source without a path of its own may lie on anything', () => {
