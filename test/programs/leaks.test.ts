@@ -16,7 +16,7 @@ test('100 mounts and unmounts in a row leak nothing', { skip, timeout: 300_000 }
   const flags = ['--expose-gc', '--max-semi-space-size=1']
   const program = [process.execPath, ...flags, join(import.meta.dirname, 'remounter.js')]
   // The first rounds fill what stays for good: compiled code, pools, the heap's slack.
-  const { stdout, stderr } = await run([...program, here.src, here.mnt, '20', '100'], { timeout: 240_000 })
+  const { stdout, stderr } = await run([...program, here.src, here.mnt, '60', '100'], { timeout: 240_000 })
   const { before, after }: { before: Held; after: Held } = JSON.parse(stdout)
   t.diagnostic(`resident ${before.residentKiB} -> ${after.residentKiB} KiB, threads ${after.threads}`)
   assert.equal(stderr, '')
