@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { mirror } from 'devfuse/mirror'
+import { backing } from '../passthrough/filesystems.js'
 import { cleanup } from '../support/mounting.js'
 import { Mirrored, temporary } from './mounted.js'
 
@@ -66,9 +67,10 @@ test('a mirror of a plain disk can be the layers of an overlayfs', { skip }, asy
 })
 
 test('a mirror of an overlayfs has its files read by the kernel, too', { skip }, async (t) => {
-  const dir = temporary()
-  cleanup(t, () => fs.rmSync(dir, { recursive: true }))
-  const src = overlay(t, dir)
+  const made = await backing('overlay')
+  cleanup(t, () => made.remove())
+  assert.equal(made.missing, '')
+  const src = made.path
   const mirrored = await mirrorOf(t, src)
   fs.writeFileSync(join(mirrored.mnt, 'file'), 'text')
   assert.equal(fs.readFileSync(join(src, 'file'), 'utf8'), 'text')

@@ -1,32 +1,22 @@
 // Device clones against the real kernel: several threads serve one mount, interrupts find the thread that they are meant
 // for, and everything ends together.
 import assert from 'node:assert/strict'
-import { readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, it } from 'node:test'
 import { addWorkers, mount, serveClone } from 'devfuse'
+import { openDevices } from '../support/descriptors.js'
 import { mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
 import filesystem from './shared-filesystem.js'
 
 const module = new URL('./shared-filesystem.js', import.meta.url)
 const off = { passthrough: 'off', transport: 'device' } as const
 
-/** Descriptors of /dev/fuse in this process. */
-const devices = (): number =>
-  readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`) === '/dev/fuse'
-    } catch {
-      return false
-    }
-  }).length
-
 describe('device clones', { skip, timeout: 120_000 }, () => {
   it('let two workers and the first thread answer 16 clients', async (t) => {
-    const before = devices()
+    const before = openDevices()
     const { session, mnt } = await mounted(t, filesystem, off)
     const workers = await addWorkers(session, module, 2)
-    assert.equal(devices(), before + 3)
+    assert.equal(openDevices(), before + 3)
     const program = `n=0; while [ $n -lt 100 ]; do head -c 16 ${mnt}/f$1; n=$((n+1)); done`
     const outputs = await Promise.all(
       Array.from({ length: 16 }, (_, i) => run('sh', ['-ec', program, 'client', String(i)])),
@@ -46,7 +36,7 @@ describe('device clones', { skip, timeout: 120_000 }, () => {
     const ends = workers.map((worker) => new Promise((done) => worker.once('exit', done)))
     await session.unmount()
     assert.deepEqual(await Promise.all(ends), [0, 0])
-    assert.equal(devices(), before)
+    assert.equal(openDevices(), before)
   })
 
   it('bring an interrupt to the thread that has its request', async (t) => {
@@ -123,7 +113,7 @@ describe('device clones', { skip, timeout: 120_000 }, () => {
   })
 
   it('say what is wrong with a worker’s module', async (t) => {
-    const before = devices()
+    const before = openDevices()
     const { session, mnt } = await mounted(t, filesystem, off)
     await assert.rejects(addWorkers(session, 'data:text/javascript,export default {}', 1), /shareable/)
     await assert.rejects(addWorkers(session, 'file:///nonexistent.js', 1), /nonexistent/)
@@ -131,8 +121,8 @@ describe('device clones', { skip, timeout: 120_000 }, () => {
     const failing = 'export default { shareable: true, init() { throw new Error("no luck") } }'
     await assert.rejects(addWorkers(session, `data:text/javascript,${failing}`, 1), /no luck/)
     // The thread's own copy goes with the thread.
-    for (let i = 0; i < 300 && devices() > before + 1; i++) await delay(10)
-    assert.equal(devices(), before + 1)
+    for (let i = 0; i < 300 && openDevices() > before + 1; i++) await delay(10)
+    assert.equal(openDevices(), before + 1)
     assert.match(await sh(`head -c 16 ${mnt}/f`), /\d/)
   })
 })

@@ -1,29 +1,17 @@
 // The option `signal`: an abort ends the mount, or keeps it from being made.
 import assert from 'node:assert/strict'
-import { readdirSync, readlinkSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { MessageChannel } from 'node:worker_threads'
 import { AbortError, mount } from 'devfuse'
 import { attrOf } from '../support/server.js'
+import { openDevices } from '../support/descriptors.js'
 import { run, skip, temporary } from '../support/mounting.js'
 import { isMounted } from '../support/program.js'
 
 const filesystem = { getattr: () => ({ attr: attrOf(1) }) }
 const endless = 'await new Promise(() => setInterval(() => {}, 1000)); export default {}'
 const slow = new URL(`data:text/javascript,${encodeURIComponent(endless)}`)
-
-/** How many descriptors of /dev/fuse this process has. */
-const devices = (): number => {
-  const links = readdirSync('/proc/self/fd').map((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`)
-    } catch {
-      return '' // the one of the listing
-    }
-  })
-  return links.filter((link) => link === '/dev/fuse').length
-}
 
 describe('the option signal', { skip, timeout: 60_000 }, () => {
   it('unmounts, also where the mount is busy', async (t) => {
@@ -79,7 +67,7 @@ describe('the option signal', { skip, timeout: 60_000 }, () => {
     const mnt = temporary(t)
     const here = 'export default (port) => { port.postMessage(0); return {} }'
     const telling = new URL(`data:text/javascript,${encodeURIComponent(here)}`)
-    const before = devices()
+    const before = openDevices()
     for (let i = 0; i < 12; i++) {
       const controller = new AbortController()
       const { port1, port2 } = new MessageChannel()
@@ -91,7 +79,7 @@ describe('the option signal', { skip, timeout: 60_000 }, () => {
       )
       port1.close()
       assert.equal(isMounted(mnt), false)
-      assert.equal(devices(), before)
+      assert.equal(openDevices(), before)
     }
   })
 

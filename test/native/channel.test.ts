@@ -1,6 +1,6 @@
 // The channel over socket pairs: batches, slots, replies, busy polling, the end, close at any time.
 import assert from 'node:assert/strict'
-import { mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, openSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,23 +9,13 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { CHANNEL_STATS } from '#dist/native.js'
 import type { NativeChannel } from '#dist/native.js'
+import { openFiles } from '../support/descriptors.js'
 import { EAGAIN, EBADF, NR, O_NONBLOCK, closeAll, messagePair, native, openFds, pipe } from './calls.js'
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
 const SLOT = 8192
-
-/** What the descriptors of this process lead to. Node opens and closes files of its own, so their number tells less. */
-function openFiles(): string[] {
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      return [readlinkSync(`/proc/self/fd/${fd}`)]
-    } catch {
-      return []
-    }
-  })
-}
 
 interface Bed {
   channel: NativeChannel

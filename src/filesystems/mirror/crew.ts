@@ -23,7 +23,7 @@ export interface ListOrder {
   offset: number
   size: number
   plus: boolean
-  /** Of the task that asks. */
+  /** The thread that asks, as the request names it. */
   pid: number
 }
 

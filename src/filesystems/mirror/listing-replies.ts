@@ -32,7 +32,7 @@ export class ListingReplies {
   readonly #plus: ListingEncoder
 
   /** With `readers`, who does not want the attributes of files gets none. */
-  constructor(tree: Tree, readers: Readers | undefined) {
+  constructor(tree: Tree, readers?: Readers) {
     this.#tree = tree
     this.#readers = readers
     this.#plain = tree.sys.listingEncoder(false)

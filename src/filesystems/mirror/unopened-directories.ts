@@ -86,7 +86,7 @@ function handlersOf(
   { handlers: opened }: Directories,
 ) {
   // What is kept is asked for once, so the attributes come now or by a LOOKUP each.
-  const replies = new ListingReplies(tree, undefined)
+  const replies = new ListingReplies(tree)
 
   const read = (
     { nodeid, offset, size, pid }: ReaddirRequest | ReaddirplusRequest,
