@@ -35,6 +35,19 @@ test('what is written through the mirror is on the source, and the kernel serves
   assert.deepEqual(passthrough.fallbacks, {})
 })
 
+test('without passthrough only files open for writing are flushed when they are closed', async () => {
+  const served = await Mirrored.start({ passthrough: 'off' })
+  try {
+    fs.writeFileSync(join(served.src, 'a'), 'read')
+    assert.equal(fs.readFileSync(join(served.mnt, 'a'), 'utf8'), 'read')
+    assert.equal((await served.known()).operations['FLUSH'], undefined)
+    fs.appendFileSync(join(served.mnt, 'a'), ' and written')
+    assert.equal((await served.known()).operations['FLUSH']?.count, 1)
+  } finally {
+    await served.stop()
+  }
+})
+
 test('a deleted file lives on while it is open, and can be opened again through /proc', () => {
   const fd = fs.openSync(join(mnt, 'gone'), 'wx+')
   fs.writeSync(fd, 'hello')

@@ -253,6 +253,28 @@ describe('the easy form: { fh, passthrough: fd }', { skip, timeout: 120_000 }, (
     }
   })
 
+  it('serves an open of another real file from that one, and passes the first one through again', async (t) => {
+    const paths = [source(t, 'first'), source(t, 'other')]
+    let which = 0
+    const { filesystem, open } = oneFile(paths[0], (_, fh) => ({ fh }))
+    filesystem.open = () => {
+      const fd = openSync(paths[which], 'r')
+      open.set(fd, fd)
+      return { fh: fd, passthrough: fd }
+    }
+    const { mnt, session } = await mounted(t, filesystem)
+    const held = run('sh', ['-c', `exec 3< ${mnt}/f; sleep 1; cat <&3`])
+    await settled(() => count(session, 'OPEN') === 1)
+    which = 1
+    assert.equal(await sh(`cat ${mnt}/f`), 'other')
+    which = 0
+    const reads = count(session, 'READ')
+    assert.equal(await sh(`cat ${mnt}/f`), 'first')
+    assert.equal(count(session, 'READ'), reads)
+    assert.match(Object.keys(session.stats().passthrough.fallbacks).join(), /another real file/)
+    assert.equal((await held).stdout, 'first')
+  })
+
   it('lets direct opens come and go beside passthrough', async (t) => {
     const path = source(t, 'beside')
     let direct = true

@@ -51,7 +51,7 @@ const FILE = 1 << 30
 export class OpenFiles {
   readonly table: HandleTable<OpenFile> | SharedFiles
   readonly #tree: Tree
-  /** Closing has nothing to write and no error to report, so the kernel need not send FLUSH. */
+  /** Not even closing what was written to has errors to report, so the kernel need not send FLUSH. */
   flushless = false
   /** The kernel reads and writes the files itself. */
   passthrough: boolean
@@ -114,7 +114,7 @@ export class OpenFiles {
   opened(file: OpenFile): OpenAnswer {
     file.opens++
     const keep = file.inode.device.cache.keepData ? FOPEN_KEEP_CACHE : 0
-    const openFlags = keep | (this.flushless ? FOPEN_NOFLUSH : 0)
+    const openFlags = keep | (this.flushless || !canWrite(file) ? FOPEN_NOFLUSH : 0)
     const fh = this.table.add(file)
     return this.passthrough ? { fh, openFlags, passthrough: file.fd } : { fh, openFlags }
   }
