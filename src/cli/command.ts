@@ -28,6 +28,8 @@ export interface Command {
   /** What the help says below the summary. */
   description: string
   options: Record<string, OptionSpec>
+  /** It serves a mount, which must not end because nobody reads what the command prints. */
+  serves?: true
   /** Does the work; resolves to the exit status. */
   run(positionals: string[], options: OptionValues): Promise<number>
 }

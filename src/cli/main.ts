@@ -73,13 +73,18 @@ async function main(args: string[]): Promise<number> {
     process.stdout.write(helpOf(command))
     return EXIT_OK
   }
+  serves = command.serves === true
   return await command.run(positionals, options)
 }
 
-// Reading half of the output (`| head`) is no failure of ours.
+let serves = false
+
+// Whoever uses a mount must not lose it because a log is full, or nobody reads it any more.
+process.stderr.on('error', () => undefined)
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  process.exit(EXIT_OK)
+  if (serves) return
+  // Reading half of the output (`| head`) is no failure of ours.
+  process.exit(error.code === 'EPIPE' ? EXIT_OK : fail(`cannot print: ${error.message}`, EXIT_FAILURE))
 })
 
 try {

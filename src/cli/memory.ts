@@ -93,5 +93,6 @@ Everything that Linux expects of a filesystem, kept in the memory of this proces
 holes, extended attributes, ACLs. Stays in the foreground; ends with status 0 after Ctrl-C, SIGTERM or an unmount from
 outside.`,
   options,
+  serves: true,
   run,
 }

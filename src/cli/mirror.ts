@@ -106,5 +106,6 @@ Everything below SRC shows at MNT, with names, links, times, extended attributes
 both ways. The kernel reads and writes the data of files itself where it can (passthrough), which takes Linux 6.9 and
 root. Stays in the foreground; ends with status 0 after Ctrl-C, SIGTERM or an unmount from outside.`,
   options,
+  serves: true,
   run,
 }

@@ -27,10 +27,15 @@ interface Served {
 
 async function serve(t: TestContext, ...args: string[]): Promise<Served> {
   const directory = mkdtempSync(join(tmpdir(), 'devfuse-cli-'))
-  const [src, mnt] = [join(directory, 'src'), join(directory, 'mnt')]
+  const src = join(directory, 'src')
   mkdirSync(src)
-  mkdirSync(mnt)
   writeFileSync(join(src, 'file'), 'content\n')
+  return serveSource(t, directory, src, args)
+}
+
+async function serveSource(t: TestContext, directory: string, src: string, args: string[]): Promise<Served> {
+  const mnt = join(directory, 'mnt')
+  mkdirSync(mnt)
   const child = spawn(devfuse[0], [...devfuse.slice(1), 'mirror', src, mnt, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -70,6 +75,19 @@ describe('devfuse mirror', () => {
       assert.notEqual(statSync(socket, { bigint: true, throwIfNoEntry: false })?.birthtimeNs, made)
     })
   }
+
+  it('goes on serving when nobody reads what it prints', limit, async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'devfuse-cli-'))
+    // Its files cannot be passed through, which the server says when the first one is opened.
+    const { child, mnt, status } = await serveSource(t, directory, '/proc/sys', [])
+    child.stderr!.destroy()
+    child.stdout!.destroy()
+    await cat(`${mnt}/kernel/ostype`)
+    await cat(`${mnt}/kernel/ostype`)
+    assert.equal((await attempt(['ls', `${mnt}/kernel/ostype`], { timeout: 10_000 })).status, 0)
+    child.kill('SIGTERM')
+    assert.equal(await status, 0)
+  })
 
   it('ends with status 0 when it is unmounted from outside', limit, async (t) => {
     const { mnt, status, stderr } = await serve(t)
