@@ -39,6 +39,40 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
+/** What the command calls an option of the library, by the library's name, where it is not the same in kebab case. */
+const CALLED: Record<string, string> = { fsName: 'fsname', maxPathDescriptors: 'path-descriptors' }
+
+/**
+ * Runs a command. A value that only the library can judge is a mistake in the command line all the same: its OptionError becomes a
+ * UsageError with the name of the command's own option.
+ */
+export async function runCommand(
+  command: Command,
+  positionals: string[],
+  values: OptionValues,
+): Promise<number> {
+  try {
+    return await command.run(positionals, values)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const [, key, rest] =
+      /^option `(\w+)` (must .*)$/s.exec(code === 'ERR_DEVFUSE_OPTION' ? message : '') ?? []
+    const name = CALLED[key] ?? key?.replaceAll(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)
+    if (key === undefined || values[name] === undefined) throw error
+    throw new UsageError(`--${name} ${rest}`, { cause: error })
+  }
+}
+
+/** A word as a shell takes it. */
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
+}
+
+/** The command that unmounts what is at `mountPoint`. */
+export function unmountCommand(mountPoint: string): string {
+  return `devfuse unmount ${mountPoint.startsWith('-') ? '-- ' : ''}${quoted(mountPoint)}`
+}
+
 /** What was attempted failed: what was said about it and what to do are in the message. Exit status 1. */
 export class CommandError extends Error {
   override readonly name = 'CommandError'

@@ -12,8 +12,9 @@ export function requireFuseMount(path: string, purpose: string): MountInfo {
     )
   }
   if (!isFuse(mount)) {
+    const fix = purpose === 'unmount' ? 'use umount(8)' : 'name the mount point of one'
     throw new CommandError(
-      `cannot ${purpose} ${path}: it is a ${mount.fsType} mount of ${mount.source}, not a FUSE mount; use umount(8)`,
+      `cannot ${purpose} ${path}: it is a ${mount.fsType} mount of ${mount.source}, not a FUSE mount; ${fix}`,
     )
   }
   return mount

@@ -2,7 +2,7 @@
 import { cp, mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { CommandError, EXIT_OK } from './command.js'
+import { CommandError, EXIT_OK, quoted } from './command.js'
 import type { Command } from './command.js'
 import { packageRoot } from '../package-root.js'
 
@@ -33,7 +33,9 @@ export async function dependencyOn(folder: string, version: string): Promise<str
       ],
     () => undefined,
   )
-  const from = installed?.resolved
+  // npm keeps no record of what it installs globally.
+  if (installed === undefined) return `file:${folder}`
+  const from = installed.resolved
   if (from === undefined || /^https?:\/\/[^/]+\/(.*\/)?devfuse\/-\//.test(from)) return `^${version}`
   if (from.startsWith('file:')) return `file:${resolve(dirname(modules), from.slice('file:'.length))}`
   return from
@@ -84,7 +86,7 @@ async function run([directory]: string[]): Promise<number> {
   await writeFile(join(target, '.gitignore'), 'node_modules\nmnt\n')
   const shown = relative(process.cwd(), target)
   process.stdout.write(`made a filesystem in ${target}
-${shown === '' ? '' : `  cd ${shown.startsWith('..') ? target : shown}\n`}  npm install
+${shown === '' ? '' : `  cd ${quoted(shown.startsWith('..') ? target : shown)}\n`}  npm install
   npm test     # without a mount, then on a real one
   npm start    # mounts it on ./mnt until Ctrl-C
 Begin in src/filesystem.js.

@@ -3,7 +3,7 @@
 // Exit status: 0 done, 1 failed, 2 the command line was not understood.
 import { readFileSync } from 'node:fs'
 import { CommandError, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, UsageError } from './command.js'
-import { helpOf, nearest, parseArguments } from './command.js'
+import { helpOf, nearest, parseArguments, runCommand } from './command.js'
 import type { Command } from './command.js'
 import { packageRoot } from '../package-root.js'
 
@@ -74,7 +74,7 @@ async function main(args: string[]): Promise<number> {
     return EXIT_OK
   }
   serves = command.serves === true
-  return await command.run(positionals, options)
+  return await runCommand(command, positionals, options)
 }
 
 let serves = false

@@ -1,7 +1,7 @@
 // devfuse memory: mounts an empty filesystem in memory and serves it until it is unmounted.
 import type { MemoryOptions } from '../filesystems/memory/index.js'
 import { mountMemory } from '../filesystems/memory/index.js'
-import { UsageError } from './command.js'
+import { UsageError, unmountCommand } from './command.js'
 import type { Command, OptionSpec, OptionValues } from './command.js'
 import { mountOptions, mountSpecs, untilClosed } from './foreground.js'
 
@@ -80,7 +80,7 @@ async function run([mountPoint]: string[], values: OptionValues): Promise<number
     session,
     values,
     `an empty filesystem in memory is mounted at ${session.mountPoint}; ` +
-      `unmount with Ctrl-C or \`devfuse unmount ${mountPoint}\`, and what it holds is gone`,
+      `unmount with Ctrl-C or \`${unmountCommand(mountPoint)}\`, and what it holds is gone`,
   )
 }
 

@@ -1,7 +1,7 @@
 // devfuse mirror: mounts a directory tree a second time and serves it until it is unmounted.
 import type { MirrorOptions, MountMirrorOptions } from '../filesystems/mirror/index.js'
 import { mountMirror } from '../filesystems/mirror/index.js'
-import { UsageError } from './command.js'
+import { UsageError, unmountCommand } from './command.js'
 import type { Command, OptionSpec, OptionValues } from './command.js'
 import { mountOptions, mountSpecs, untilClosed } from './foreground.js'
 
@@ -88,12 +88,13 @@ export function mirrorOptions(values: OptionValues): MountMirrorOptions {
 async function run([source, mountPoint]: string[], values: OptionValues): Promise<number> {
   const session = await mountMirror(source, mountPoint, mirrorOptions(values))
   const { unavailable } = session.stats().passthrough
-  const data = unavailable === undefined ? 'passthrough on' : `passthrough off: ${unavailable}`
+  const why = (values.workers ?? '1') === '1' ? unavailable : 'several threads serve (--workers)'
+  const data = unavailable === undefined ? 'passthrough on' : `passthrough off: ${why}`
   return await untilClosed(
     session,
     values,
     `${source} is mounted at ${session.mountPoint}, ${data}; ` +
-      `unmount with Ctrl-C or \`devfuse unmount ${mountPoint}\``,
+      `unmount with Ctrl-C or \`${unmountCommand(mountPoint)}\``,
   )
 }
 

@@ -73,7 +73,6 @@ function filesystemLine(value: unknown): string[] {
 /** The counters as text of several lines. */
 export function renderStats(answer: unknown): string {
   const stats = fields(answer)
-  if (typeof stats.error === 'string') return `the server could not answer: ${stats.error}\n`
   const lines = [
     `mount point    ${String(stats.mountPoint)}`,
     `process        ${number(stats.pid)}, up ${duration(number(stats.uptime))}`,

@@ -23,7 +23,8 @@ function socketIn(directory: string, minor: number): string {
 export function controlPath(minor: number, uid: number = userOf()): string {
   if (uid === 0) return socketIn('/run', minor)
   const runtime = uid === userOf() ? process.env.XDG_RUNTIME_DIR : undefined
-  const path = socketIn(runtime || `/tmp/devfuse-${uid}`, minor)
+  // XDG Base Directory Specification: a relative path is invalid, and to be ignored.
+  const path = socketIn(runtime?.startsWith('/') ? runtime : `/tmp/devfuse-${uid}`, minor)
   return Buffer.byteLength(path) > MAX_SOCKET_PATH ? socketIn(`/tmp/devfuse-${uid}`, minor) : path
 }
 

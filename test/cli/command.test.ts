@@ -3,7 +3,16 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { UsageError, helpOf, nearest, parseArguments } from '#dist/cli/command.js'
+import {
+  UsageError,
+  helpOf,
+  nearest,
+  parseArguments,
+  quoted,
+  runCommand,
+  unmountCommand,
+} from '#dist/cli/command.js'
+import { OptionError } from 'devfuse'
 import type { Command } from '#dist/cli/command.js'
 import { attempt } from '../programs/command.js'
 import { devfuse } from '../programs/mounted.js'
@@ -30,6 +39,41 @@ const mistake = (...args: string[]): string => {
   }
   return 'accepted'
 }
+
+describe('runCommand', () => {
+  const refusing = (message: string): Command => ({
+    ...example,
+    run: async () => {
+      throw new OptionError(message)
+    },
+  })
+
+  it('calls a value that the library refuses by the name of the option on the command line', async () => {
+    const command = refusing('option `maxWrite` must be an integer from 4096, not 1')
+    await assert.rejects(runCommand(command, [], { 'max-write': '1' }), (error: Error) => {
+      assert.ok(error instanceof UsageError)
+      assert.equal(error.message, '--max-write must be an integer from 4096, not 1')
+      return true
+    })
+  })
+
+  it('leaves alone what is no mistake of the command line', async () => {
+    for (const message of ['option `maxWrite` must be 1', "option `cache: 'strong'` is impossible here"])
+      await assert.rejects(runCommand(refusing(message), [], { cache: 'strong' }), OptionError)
+  })
+})
+
+describe('quoted', () => {
+  it('leaves plain words, and keeps every other one a single word of the shell', async () => {
+    assert.equal(quoted('/mnt/a-b_c.d'), '/mnt/a-b_c.d')
+    const words = ['My Proj Ü', "it's", 'a\nb', '$HOME', '', '-x', '~']
+    const { stdout } = await attempt(['sh', '-c', `printf '%s|' ${words.map(quoted).join(' ')}`], {
+      timeout: 10_000,
+    })
+    assert.equal(stdout, words.map((word) => `${word}|`).join(''))
+    assert.equal(unmountCommand('-x'), 'devfuse unmount -- -x')
+  })
+})
 
 describe('parseArguments', () => {
   it('takes options before, between and after the arguments', () => {

@@ -187,6 +187,14 @@ describe('devfuse doctor', () => {
     assert.equal(verdict, 'A mount works here.\n')
   })
 
+  it('reports, too, where there is no folder to mount on', async () => {
+    const { stdout, status } = await attempt(['env', 'TMPDIR=/nope', ...devfuse, 'doctor'], {
+      timeout: 30_000,
+    })
+    assert.equal(status, 1)
+    assert.match(stdout, /^fail +mount .*ENOENT.*set TMPDIR/m)
+  })
+
   it('says as an ordinary user without fusermount3 what is missing, with status 1', async () => {
     const script = `
       import { spawnSync } from 'node:child_process'

@@ -48,7 +48,7 @@ describe('devfuse init', { skip: process.platform !== 'linux' && 'FUSE exists on
     const folder = join(host, 'node_modules/devfuse')
     mkdirSync(folder, { recursive: true })
     assert.equal(await dependencyOn('/somewhere/devfuse', '1.2.3'), 'file:/somewhere/devfuse')
-    assert.equal(await dependencyOn(folder, '1.2.3'), '^1.2.3')
+    assert.equal(await dependencyOn(folder, '1.2.3'), `file:${folder}`)
     const installed = async (entry: object): Promise<string> => {
       const lock = { packages: { 'node_modules/devfuse': entry } }
       writeFileSync(join(host, 'node_modules/.package-lock.json'), JSON.stringify(lock))

@@ -185,11 +185,12 @@ function passthrough(facts: Facts, { passthrough: tried, offered }: Probe): Chec
     const fix = 'run as root of the machine itself (CAP_SYS_ADMIN in the initial user namespace)'
     return { id, status: 'warn', seen: `${seen}; ${slower}`, fix }
   }
-  const said = tried?.said ?? 'not tried, because nothing could be mounted'
+  if (tried === undefined)
+    return { id, status: 'warn', seen: 'not tried, because nothing could be mounted', fix: 'see mount' }
   return {
     id,
     status: 'warn',
-    seen: `${said}; ${slower}`,
+    seen: `${tried.said}; ${slower}`,
     fix: 'a backing file must lie on an ordinary filesystem',
   }
 }

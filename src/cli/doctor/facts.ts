@@ -75,10 +75,7 @@ function deviceFuse({ root }: Place): string {
 }
 
 function fusermount({ root, env }: Place): Facts['fusermount'] {
-  const folders = [...(env.PATH ?? '').split(delimiter), '/usr/bin', '/bin'].filter((folder) =>
-    folder.startsWith('/'),
-  )
-  for (const folder of folders) {
+  for (const folder of (env.PATH ?? '').split(delimiter).filter((one) => one.startsWith('/'))) {
     const path = join(folder, 'fusermount3')
     try {
       const { mode, uid } = statSync(join(root, path))

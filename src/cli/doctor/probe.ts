@@ -30,7 +30,13 @@ export async function probe(): Promise<Probe> {
   } catch (error) {
     return { addon: { ok: false, said: messageOf(error) } }
   }
-  const directory = mkdtempSync(join(tmpdir(), 'devfuse-doctor-'))
+  let directory: string
+  try {
+    directory = mkdtempSync(join(tmpdir(), 'devfuse-doctor-'))
+  } catch (error) {
+    const said = `there is no folder to mount on: ${messageOf(error)}; set TMPDIR to a folder that can be written`
+    return { addon: { ok: true }, mount: { ok: false, said } }
+  }
   try {
     return { addon: { ok: true }, ...(await mountProbe(directory)) }
   } finally {

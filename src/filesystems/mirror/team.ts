@@ -87,8 +87,9 @@ function dataFor(opened: Source, options: ResolvedMirrorOptions, count: number):
 function refuseUnlessNumbered(opened: Source, options: ResolvedMirrorOptions): void {
   const because = 'with several workers any thread has to find a file by its inode number'
   if (!new Tree(opened, options).numbered) {
+    const missing = process.geteuid?.() === 0 ? `${opened.path} is on none of these` : 'this user is not root'
     throw new OptionError(
-      `option \`workers\`: ${because}, which takes root and a source on ext4, xfs or btrfs; ${opened.path} is none: leave it out`,
+      `option \`workers\`: ${because}, which takes root and a source on ext4, xfs or btrfs; ${missing}: leave it out`,
     )
   }
   const below = mountBelow(opened.path)
