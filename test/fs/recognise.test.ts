@@ -213,6 +213,29 @@ describe('unstorage', () => {
     await view.close()
   })
 
+  it('refuses them for directories and symlinks too, which it keeps in memory', async () => {
+    const storage = createStorage()
+    for (const key of ['a', 'd:one', 'd:two', 'x:y', 'price$:c']) await storage.setItem(key, key)
+    for (const root of ['/', '/d']) {
+      const view = fsFrom(fsFilesystem(recognise(storage, { root }).fs))
+      for (const name of ['a?b', 'c:d', 'meta$', 'back\\slash', 'dots..']) {
+        await assert.rejects(view.mkdir(`/${name}`), code('EINVAL'), name)
+        await assert.rejects(view.symlink('a', `/${name}`), code('EINVAL'), name)
+      }
+      await view.close()
+    }
+    const view = fsFrom(fsFilesystem(recognise(storage).fs))
+    await view.mkdir('/empty')
+    await view.symlink('a', '/link')
+    for (const from of ['/d', '/a', '/empty', '/link'])
+      await assert.rejects(view.rename(from, '/a?z'), code('EINVAL'), from)
+    await assert.rejects(view.stat('/x:y'), code('ENOENT'))
+    assert.equal(await view.readFile('/price$/c', 'utf8'), 'price$:c')
+    await view.close()
+    for (const key of await storage.getKeys()) assert.equal(await storage.getItem(key), key)
+    assert.equal((await storage.getKeys()).length, 5)
+  })
+
   it('shows what the program puts in, with values of every kind', async () => {
     const driver = memoryDriver()
     const view = fsFrom(fsFilesystem(recognise(driver).fs))

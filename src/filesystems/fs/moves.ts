@@ -33,6 +33,7 @@ export class Moves {
     node.mode = modeOf(stats, tree.options)
     let target: PathNode | undefined
     try {
+      yield* wait(tree.fs.checkPath?.(to.parent.pathOf(to.name), caller))
       const targetStats = yield* wait(tree.find(to.parent, to.name, caller))
       if (targetStats !== undefined) {
         if (flags === RENAME_NOREPLACE) return EEXIST

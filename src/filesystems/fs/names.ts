@@ -61,6 +61,7 @@ export function names(tree: Tree, creation: Creation, removal: Removal, moves: M
     if (fs.mkdir === undefined) {
       if (!options.remember) return EPERM
       if ((yield* wait(tree.find(parent, name, caller))) !== undefined) return EEXIST
+      yield* wait(fs.checkPath?.(parent.pathOf(name), caller))
       tree.adopt(parent, name, { mode: S_IFDIR }).remember().directory = true
     } else {
       yield* wait(fs.mkdir(parent.pathOf(name), { mode: tree.modeForObject(mode, true) }, caller))
@@ -96,6 +97,7 @@ export function names(tree: Tree, creation: Creation, removal: Removal, moves: M
     if (fs.symlink === undefined) {
       if (!options.remember) return EPERM
       if ((yield* wait(tree.find(parent, name, caller))) !== undefined) return EEXIST
+      yield* wait(fs.checkPath?.(parent.pathOf(name), caller))
       tree.adopt(parent, name, { mode: S_IFLNK }).remember().symlink = target
     } else {
       yield* wait(fs.symlink(target, parent.pathOf(name), null, caller))

@@ -179,6 +179,12 @@ export interface PathFilesystem {
   /** `lstat` answers at once and costs little, so listings may ask for the attributes of every entry. Default: false. */
   readonly cheapStat?: boolean
 
+  /**
+   * Throws (EINVAL) for a path at which the object can hold nothing, such as one with a character that its keys can't have.
+   * It is asked before a directory or symlink is made that only memory keeps, and before anything is moved; the methods that
+   * make something throw by themselves.
+   */
+  checkPath?(path: string, caller: Caller): Awaitable<unknown>
   /** Attributes of a path, symlinks not followed; undefined or null says ENOENT. */
   lstat?(path: string, caller: Caller): Awaitable<StatsLike | undefined | null>
   /** Taken where there is no `lstat`. */

@@ -21,7 +21,7 @@ export class KeyIndex {
   /** Changes so far: keys that were asked for before one of them are not believed. */
   #changes = 0
 
-  /** `impossible` is in names that no key can hold. */
+  /** `impossible` is in paths that no key can hold. */
   constructor(getKeys: () => Awaitable<string[]>, impossible: RegExp) {
     this.#getKeys = getKeys
     this.#impossible = impossible
@@ -57,11 +57,10 @@ export class KeyIndex {
     this.#remove(this.#root, keyOf(path).split(':'), 0)
   }
 
-  /** Throws EINVAL for a name that would come back as another one. */
-  checkName(path: string): void {
-    const name = path.slice(path.lastIndexOf('/') + 1)
-    if (!this.#impossible.test(name)) return
-    throw Object.assign(new Error(`a key of this store can't hold the name ${JSON.stringify(name)}`), {
+  /** Throws EINVAL for a path that would come back as another one, or lead to another one's value. */
+  checkPath(path: string): void {
+    if (!this.#impossible.test(path)) return
+    throw Object.assign(new Error(`a key of this store can't hold the path ${JSON.stringify(path)}`), {
       code: 'EINVAL',
     })
   }
@@ -120,7 +119,7 @@ export class KeyIndex {
   #find(path: string): Directory | null | undefined {
     let at: Directory | null | undefined = this.#root
     if (path === '/') return at
-    for (const name of keyOf(path).split(':')) at = at?.get(name)
+    for (const name of path.slice(1).split('/')) at = at?.get(name)
     return at
   }
 }

@@ -11,6 +11,7 @@ const WITHOUT_PATH: readonly Name[] = ['init', 'destroy']
 /** Methods whose first two arguments are paths. */
 const TWO_PATHS: readonly Name[] = ['rename', 'link', 'copyFile']
 const ONE_PATH: readonly Name[] = [
+  'checkPath',
   'lstat',
   'stat',
   'readdir',

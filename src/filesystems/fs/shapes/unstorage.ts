@@ -32,7 +32,8 @@ export const unstorage: Shape = {
     const getKeys = bound(thing, 'getKeys') as () => Awaitable<string[]>
     const { name, options } = thing as { name?: unknown; options?: { readOnly?: boolean } }
     // A storage has no name; it drops what follows `?` from keys, and keeps its own under `$`.
-    const index = new KeyIndex(() => getKeys(), typeof name === 'string' ? /[:]|\.\.$/ : /[:?\\]|\$$|\.\.$/)
+    const impossible = typeof name === 'string' ? /:|\.\.(?:\/|$)/ : /[:?\\]|\$$|\.\.(?:\/|$)/
+    const index = new KeyIndex(() => getKeys(), impossible)
     const read = (path: string): Awaitable<Buffer> => {
       const value = getRaw(keyOf(path), {})
       return isPromise(value) ? value.then(bytesOf) : bytesOf(value)
@@ -46,8 +47,9 @@ export const unstorage: Shape = {
       setRaw ?? (setText && ((key, value) => setText(key, BASE64 + (value as Buffer).toString('base64'), {})))
     if (set !== undefined && removeItem !== undefined && options?.readOnly !== true) {
       Object.assign(fs, {
+        checkPath: (path: string) => index.checkPath(path),
         writeFile: (path: string, data: Uint8Array) => {
-          index.checkName(path)
+          index.checkPath(path)
           return then(set(keyOf(path), data, {}), () => index.added(path))
         },
         unlink: (path: string) => then(removeItem(keyOf(path), {}), () => index.removed(path)),
