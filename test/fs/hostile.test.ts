@@ -190,6 +190,41 @@ describe('handles', () => {
   })
 })
 
+describe('a file that is closed while its name is being taken away', () => {
+  /** What is left after `step` took the name of `/a`, which is open until the object is asked to move `closedBy`. */
+  async function left(
+    step: (made: FsView) => Promise<unknown>,
+    closedBy = '/a',
+    fails = false,
+  ): Promise<object> {
+    const fs = new PathHandles()
+    fs.nodes.set('/a', Buffer.from('a')).set('/b', Buffer.from('b'))
+    await view(fs, async (made) => {
+      const file = await made.open('/a')
+      const rename = fs.rename.bind(fs)
+      fs.rename = async (from, to) => {
+        if (from === closedBy) await file.close()
+        if (from === '/b' && fails) throw Object.assign(new Error('no'), { code: 'EACCES' })
+        return rename(from, to)
+      }
+      await step(made)
+    })
+    fs.nodes.delete('/')
+    return Object.fromEntries([...fs.nodes].map(([path, node]) => [path, node.toString()]))
+  }
+
+  it('does not stay under another one', async () => {
+    assert.deepEqual(await left((made) => made.unlink('/a')), { '/b': 'b' })
+    assert.deepEqual(await left((made) => made.rename('/b', '/a')), { '/a': 'b' })
+  })
+
+  it('keeps it where what was to take its place fails', async () => {
+    const rename = (made: FsView): Promise<void> => assert.rejects(made.rename('/b', '/a'), code('EACCES'))
+    assert.deepEqual(await left(rename, '/a', true), { '/a': 'a', '/b': 'b' })
+    assert.deepEqual(await left(rename, '/b', true), { '/a': 'a', '/b': 'b' })
+  })
+})
+
 it('pages that mmap changed go where they belong, through a file that appends, too', async () => {
   const { fs, vol } = memfs({ '/a': '0123456789' })
   const filesystem = fsFilesystem(recognise(fs).fs)

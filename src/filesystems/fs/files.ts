@@ -310,7 +310,7 @@ export class Files {
       file.positioned?.leave()
       if (node.content !== undefined && file.reader === undefined && file.handle === undefined)
         this.leaveContent(node)
-      if (node.opens === undefined) yield* this.#removal.closedLast(node, caller)
+      yield* this.#removal.settle(node, caller)
     }
   }
 }

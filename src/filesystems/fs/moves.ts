@@ -49,6 +49,7 @@ export class Moves {
       tree.move(node, from, to)
       // Those that were opened while it moved.
       yield* this.#removal.letGo(node)
+      if (target !== undefined) yield* this.#removal.settle(target, caller)
     } finally {
       tree.tidy(node)
       if (target !== undefined) tree.tidy(target)

@@ -37,6 +37,7 @@ export class Removal {
       }
       this.keepDirectory(parent)
       tree.detach(node, { parent, name })
+      yield* this.settle(node, caller)
     } finally {
       tree.tidy(node)
     }
@@ -125,10 +126,13 @@ export class Removal {
     if (node.children !== undefined) for (const child of node.children.values()) yield* this.letGo(child)
   }
 
-  /** The last open of a node ended: what was hidden for it goes. */
-  *closedLast(node: PathNode, caller: Caller): Steps<void> {
+  /**
+   * Lets go of what nothing needs any more, after the last open of a node has ended or its name is gone: what was hidden for
+   * opens that are over goes, too. Before its name is gone it stays, for {@link bringBack}.
+   */
+  *settle(node: PathNode, caller: Caller): Steps<void> {
     const { hiddenPath } = node
-    if (hiddenPath !== undefined) {
+    if (hiddenPath !== undefined && node.gone && node.opens === undefined) {
       node.hiddenPath = undefined
       node.moved()
       yield* this.remove(hiddenPath, caller)
