@@ -1,13 +1,5 @@
 // Requests about open files and directories. A handle of the kernel is one here, too; `fd` is what the handler answered.
-import {
-  EBADF,
-  ENOENT,
-  ENOSYS,
-  FOPEN_DIRECT_IO,
-  FOPEN_KEEP_CACHE,
-  describeErrno,
-  direntType,
-} from '../../../index.js'
+import { EBADF, ENOENT, ENOSYS, FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE, direntType } from '../../../index.js'
 import type { Dirent, Filesystem, OpenReply, Reply } from '../../../index.js'
 import { HandleTable } from '../../../inodes/index.js'
 import type { PathInode } from './path-table.js'
@@ -81,21 +73,10 @@ export function fileRequests(translation: Translation): Filesystem {
         return calls.has('release') ? await translation.tell('release', node.path, fd) : undefined
       } finally {
         node.opens--
-        if (node.hidden && node.opens === 0) await unlinkHidden(translation, node)
+        await translation.closed(node)
       }
     },
   }
-}
-
-/** What was removed while it was open goes with its last descriptor. */
-async function unlinkHidden(translation: Translation, { path, parent, name }: PathInode): Promise<void> {
-  const result = await translation.tell('unlink', path)
-  if (typeof result === 'number')
-    translation.calls.report(
-      `hidden`,
-      `${path}, which was removed while open, is left over: ${describeErrno(result)}`,
-    )
-  else if (parent !== undefined) translation.paths.remove(parent, name)
 }
 
 /** Counts an open file, and says what the kernel may keep of earlier ones. */

@@ -58,7 +58,8 @@ export function nameRequests(translation: Translation): Filesystem {
     unlink: ({ nodeid, name }) =>
       translation.on(nodeid, (parent) => {
         const node = parent.children.get(name)
-        if (node !== undefined && node.opens > 0 && calls.has('unlink')) return translation.hide(node)
+        if (node !== undefined && node.opens > 0 && calls.has('unlink'))
+          return onward(translation.hide(node), () => translation.nameGone(node))
         return onward(translation.tell('unlink', parent.below(name)), () => paths.remove(parent, name))
       }),
     rmdir: ({ nodeid, name }) =>
@@ -171,12 +172,17 @@ async function rename(
   newname: string,
 ): Promise<void | Errno> {
   const { paths } = translation
-  const replaced = to.children.get(newname)
-  if (replaced !== undefined && replaced.opens > 0) {
+  const there = to.children.get(newname)
+  const replaced = there !== undefined && there.opens > 0 ? there : undefined
+  if (replaced !== undefined) {
     const busy = await translation.hide(replaced)
     if (busy !== undefined) return busy
   }
   const result = await translation.tell('rename', from.below(name), to.below(newname))
+  if (replaced !== undefined)
+    await (result === undefined
+      ? translation.nameGone(replaced)
+      : translation.bringBack(replaced, to, newname))
   if (result !== undefined) return result
   const node = from.children.get(name)
   if (node === undefined) paths.remove(to, newname)

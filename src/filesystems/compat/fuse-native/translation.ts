@@ -1,6 +1,6 @@
 // What every request needs on its way to a handler: the path of a nodeid, attributes and entries, files that are removed while
 // they are open. The requests themselves are in names.ts, files.ts and directories.ts.
-import { EBUSY, ENOENT, ENOSYS, EPERM } from '../../../index.js'
+import { EBUSY, ENOENT, ENOSYS, EPERM, describeErrno } from '../../../index.js'
 import type { Attr, Entry, Errno, Reply } from '../../../index.js'
 import { HandleTable } from '../../../inodes/index.js'
 import { EMPTY_ROOT, attrOf } from './attributes.js'
@@ -87,7 +87,7 @@ export class Translation {
 
   /**
    * Takes the name of an open file away as a filesystem of paths can: by another name, which goes with the last descriptor.
-   * EBUSY where that is impossible.
+   * EBUSY where that is impossible. {@link nameGone} or {@link bringBack} have to follow.
    */
   async hide(node: PathInode): Promise<Errno | undefined> {
     const parent = node.parent
@@ -99,10 +99,38 @@ export class Translation {
       const result = await this.tell('rename', node.path, parent.below(name))
       if (typeof result === 'number') return result
       this.paths.move(node, parent, name)
-      node.hidden = true
       return undefined
     }
     return EBUSY
+  }
+
+  /** Undoes hiding: what was to take the file's place did not. */
+  async bringBack(node: PathInode, parent: PathInode, name: string): Promise<void> {
+    const result = await this.tell('rename', node.path, parent.below(name))
+    if (typeof result === 'number') this.#leftOver(node.path, result)
+    else this.paths.move(node, parent, name)
+  }
+
+  /** What is hidden goes with its last descriptor, which may be closed by now. */
+  async nameGone(node: PathInode): Promise<void> {
+    node.hidden = true
+    await this.closed(node)
+  }
+
+  /** A descriptor is closed, or was before {@link nameGone}. */
+  async closed(node: PathInode): Promise<void> {
+    if (!node.hidden || node.opens > 0) return
+    const { path, parent, name } = node
+    const result = await this.tell('unlink', path)
+    if (typeof result === 'number') this.#leftOver(path, result)
+    else if (parent !== undefined) this.paths.remove(parent, name)
+  }
+
+  #leftOver(path: string, why: Errno): void {
+    this.calls.report(
+      `hidden`,
+      `${path}, which was removed or replaced while open, is left over: ${describeErrno(why)}`,
+    )
   }
 }
 
