@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { fsFilesystem, fsFrom } from 'devfuse/fs'
-import type { Caller, FsView, PathFilesystem, PathOptions } from 'devfuse/fs'
+import type { Caller, FsView, PathFilesystem, PathOptions, StatsLike } from 'devfuse/fs'
 import { PathHandles, WholeFiles } from './objects.js'
 
 const code = (wanted: string) => (error: unknown) => (error as { code?: string }).code === wanted
@@ -192,6 +192,30 @@ describe('whole files', () => {
       'FIRST and second',
       'xIRST and second',
     ])
+  })
+
+  it('have the times that were set last, where the object keeps times', async () => {
+    const times = new Map<string, number>()
+    class Timed extends WholeFiles {
+      override async lstat(path: string): Promise<StatsLike | undefined> {
+        const stats = await super.lstat(path)
+        return stats && { ...stats, mtimeMs: times.get(path) }
+      }
+      override async writeFile(path: string, data: Uint8Array): Promise<void> {
+        await super.writeFile(path, data)
+        times.set(path, Date.now())
+      }
+      async utimes(path: string, _atime: number, mtime: number): Promise<void> {
+        times.set(path, mtime * 1000)
+      }
+    }
+    await withView(new Timed(), {}, async (view) => {
+      const file = await view.open('/f', 'w')
+      await file.write('text')
+      await file.utimes(1, 1_000_000_000)
+      await file.close()
+    })
+    assert.equal(times.get('/f'), 1_000_000_000_000)
   })
 
   it('of other opens are appended to', () =>

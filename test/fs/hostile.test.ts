@@ -66,6 +66,20 @@ describe('content that is kept in memory', () => {
     assert.equal(fs.content, 'new')
   })
 
+  it('stays cut when it is opened and written to while it is being cut', async () => {
+    const fs = new Slow('0123456789')
+    await view(fs, async (made) => {
+      fs.slow = true
+      const cutting = made.truncate('/a', 4)
+      await sleep(5)
+      const writer = await made.open('/a', 'r+')
+      await cutting
+      await writer.write(Buffer.from('W'), 0, 1, 0)
+      await writer.close()
+    })
+    assert.equal(fs.content, 'W123')
+  })
+
   it('is whole before it is written to, where another open began its stream anew', async () => {
     const fs = new Slow('0123456789')
     fs.streams = true

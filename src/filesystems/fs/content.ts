@@ -17,8 +17,6 @@ const LARGEST = 2 ** 32
 type Chunks = Iterator<Chunk> | AsyncIterator<Chunk>
 
 export class Content {
-  /** How many have it open. */
-  users = 0
   /** Bytes that are here; all of them once `loaded`. */
   size = 0
   loaded = false
@@ -28,6 +26,8 @@ export class Content {
   mtime = 0
   readonly #tree: Tree
   readonly #node: PathNode
+  /** How many have it open. */
+  #users = 0
   #bytes: Buffer = EMPTY
   /** Bytes that the object gave are its own: they are copied before they are changed. */
   #owned = true
@@ -38,9 +38,23 @@ export class Content {
   /** What has to end before the next load or write-back may begin. */
   #busy: Promise<unknown> | undefined
 
-  constructor(tree: Tree, node: PathNode) {
+  private constructor(tree: Tree, node: PathNode) {
     this.#tree = tree
     this.#node = node
+  }
+
+  /** The content of a node, the same for all who use it, until each of them has called {@link leave}. */
+  static join(tree: Tree, node: PathNode): Content {
+    const content = (node.content ??= new Content(tree, node))
+    content.#users++
+    return content
+  }
+
+  leave(): void {
+    if (--this.#users > 0) return
+    this.#stopSource()
+    this.#bytes = EMPTY
+    this.#node.content = undefined
   }
 
   /** Asks the object for the content; a stream is read when needed. What is being written stays. */
@@ -147,12 +161,6 @@ export class Content {
     if (this.#busy !== undefined) return this.#busy.then(() => this.during(step))
     const result = step()
     return isPromise(result) ? this.#exclusive(Promise.resolve(result)) : result
-  }
-
-  /** Nobody has it open any more. */
-  close(): void {
-    this.#stopSource()
-    this.#bytes = EMPTY
   }
 
   #exclusive<Result>(work: Promise<Result>): Promise<Result> {

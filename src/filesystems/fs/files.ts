@@ -144,29 +144,21 @@ export class Files {
       file.reader = new StreamReader((start, who) => fs.createReadStream!(node.path, { start }, who))
       return this.#reply(file)
     }
-    const content = this.contentOf(node)
-    content.users++
-    try {
-      if ((flags & O_TRUNC) !== 0) content.clear()
-      else if (!node.gone) yield* wait(content.open(caller))
-      if (writes(flags)) yield* wait(content.need(Infinity))
-    } catch (error) {
-      this.leaveContent(node)
-      throw error
-    }
+    yield* this.#joinContent(node, flags, false, caller)
     return this.#reply(new OpenFile(node, flags))
   }
 
-  /** The content of a node, shared by all who use it. */
-  contentOf(node: PathNode): Content {
-    return (node.content ??= new Content(this.#tree, node))
-  }
-
-  leaveContent(node: PathNode): void {
-    const { content } = node
-    if (content === undefined || --content.users > 0) return
-    content.close()
-    node.content = undefined
+  *#joinContent(node: PathNode, flags: number, made: boolean, caller: Caller): Steps<void> {
+    const content = Content.join(this.#tree, node)
+    try {
+      if (made) content.fresh()
+      else if ((flags & O_TRUNC) !== 0) content.clear()
+      else if (!node.gone) yield* wait(content.open(caller))
+      if (writes(flags)) yield* wait(content.need(Infinity))
+    } catch (error) {
+      content.leave()
+      throw error
+    }
   }
 
   *#create(
@@ -203,16 +195,7 @@ export class Files {
         ? this.#creation.created(parent, name, S_IFREG | mode, caller)
         : this.#creation.existing(parent, name, caller)
       const node = this.#tree.inodes.get(entry.nodeid)!
-      if (handle === undefined) {
-        const content = this.contentOf(node)
-        content.users++
-        if (made) content.fresh()
-        else if ((flags & O_TRUNC) !== 0) content.clear()
-        else {
-          yield* wait(content.open(caller))
-          yield* wait(content.need(Infinity))
-        }
-      }
+      if (handle === undefined) yield* this.#joinContent(node, flags, made, caller)
       return { ...entry, ...this.#reply(new OpenFile(node, flags, handle)) }
     } catch (error) {
       yield* wait(handle?.close?.())
@@ -308,8 +291,7 @@ export class Files {
     } finally {
       file.leave()
       file.positioned?.leave()
-      if (node.content !== undefined && file.reader === undefined && file.handle === undefined)
-        this.leaveContent(node)
+      if (file.reader === undefined && file.handle === undefined) node.content?.leave()
       yield* this.#removal.settle(node, caller)
     }
   }

@@ -64,6 +64,8 @@ export class Setters {
     caller: Caller,
   ): Steps<void> {
     const { fs } = this.#tree
+    // Writing back later would be a change of its own.
+    yield* wait(node.content?.save(caller))
     const call = handle?.utimes
       ? () => handle.utimes!(atime, mtime)
       : byPath(node) && fs.lutimes
@@ -75,8 +77,6 @@ export class Setters {
       this.#changed(node, { atime: undefined, mtime: undefined })
       return
     }
-    // Writing back later would be a change of its own.
-    yield* wait(node.content?.save(caller))
     const stats = byPath(node) ? yield* wait(this.#tree.lstat(node.path, caller)) : undefined
     this.#remember(node, {
       atime,
@@ -110,10 +110,15 @@ export class Setters {
         yield* wait(opened.close?.())
       }
     } else if (fs.writeFile !== undefined) {
-      const content = new Content(this.#tree, node)
-      if (size > 0) yield* wait(content.open(caller))
-      else content.clear()
-      yield* this.#truncateContent(content, size, true, caller)
+      // Whoever opens it meanwhile has to see this change.
+      const content = Content.join(this.#tree, node)
+      try {
+        if (size > 0) yield* wait(content.open(caller))
+        else content.clear()
+        yield* this.#truncateContent(content, size, true, caller)
+      } finally {
+        content.leave()
+      }
     } else {
       throw unsupported('truncating')
     }
