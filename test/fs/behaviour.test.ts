@@ -297,6 +297,10 @@ describe('what an object has no method for', () => {
         await view.rename(`/f${at}`, '/g')
       }
       await view.unlink('/g')
+      const file = await view.open('/open', 'w')
+      await view.unlink('/open')
+      await file.write('text')
+      await file.close()
       assert.deepEqual(filesystem.known, { nodes: 1, files: 0 })
     }))
 })

@@ -35,6 +35,22 @@ async function text(fs: Calls, path: string): Promise<string> {
 }
 
 export const cases: Record<string, Case> = {
+  async 'sets attributes of a file that was removed while it was open'(fs, dir) {
+    const path = `${dir}/f`
+    const file = await fs.open(path, 'w+', 0o755)
+    await file.chmod(0o644)
+    await fs.unlink(path)
+    await file.write(Buffer.from('text'), 0, 4, 0)
+    await file.chmod(0o600)
+    await file.utimes(1_000_000_000, 1_100_000_000)
+    const { mode, atime, mtime, nlink, size } = await file.stat()
+    assert.deepEqual(
+      [mode & 0o7777, atime.getTime(), mtime.getTime(), nlink, size],
+      [0o600, 1e12, 1.1e12, 0, 4],
+    )
+    await file.close()
+  },
+
   async 'reads and writes at positions'(fs, dir) {
     const path = `${dir}/f`
     const file = await fs.open(path, 'w+')

@@ -39,7 +39,7 @@ export function attributeHandlers(tree: Tree, setters: Setters, files: HandleTab
   }
 
   const getattr = (node: PathNode, caller: Caller): Awaitable<AttrReply | Errno> => {
-    const asked = statsOf(tree, node, caller)
+    const asked = tree.stats(node, caller)
     if (asked === undefined) {
       const attr = tree.lastAttr(node)
       return typeof attr === 'number' ? attr : { attrValid: 0, attr }
@@ -124,20 +124,6 @@ function rootMay(mask: number, answer: AttrReply | Errno): Errno | undefined {
   if (typeof answer === 'number') return answer
   const { mode } = answer.attr
   return (mask & X_OK) !== 0 && (mode & S_IFMT) === S_IFREG && (mode & 0o111) === 0 ? EACCES : undefined
-}
-
-/** What the object says of a node; undefined where it has no way to say anything any more. */
-function statsOf(tree: Tree, node: PathNode, caller: Caller): Awaitable<StatsLike | undefined> | undefined {
-  const { gone, hiddenPath, opens, remembered } = node
-  if (opens !== undefined && (gone || !tree.fs.stableHandles)) {
-    for (const { handle, writable } of opens)
-      if (handle?.stat !== undefined && (writable || gone)) return handle.stat()
-  }
-  if (gone && hiddenPath === undefined) return undefined
-  if (remembered?.symlink !== undefined)
-    return { type: 'symlink', size: Buffer.byteLength(remembered.symlink) }
-  if (remembered?.directory) return { type: 'directory' }
-  return tree.lstat(node.path, caller)
 }
 
 function statfsOf(figures: StatsFsLike): Statfs {

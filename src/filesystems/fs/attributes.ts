@@ -157,8 +157,8 @@ export function attrOf(node: PathNode, stats: StatsLike, defaults: Defaults): At
   return attr
 }
 
-/** Lays what is remembered over what the object told. */
-function overlay(
+/** Lays what is remembered over what the object told, with `told` as its mtime. */
+export function overlay(
   attr: Attr,
   remembered: NonNullable<PathNode['remembered']>,
   told: number | undefined,

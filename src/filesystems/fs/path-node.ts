@@ -108,7 +108,7 @@ export class PathNode extends Inode {
   /** Nothing holds it but the kernel's lookups. */
   get idle(): boolean {
     return (
-      this.remembered === undefined &&
+      (this.remembered === undefined || this.gone) &&
       this.opens === undefined &&
       (this.children === undefined || this.children.size === 0)
     )

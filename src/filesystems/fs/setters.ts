@@ -25,8 +25,9 @@ export class Setters {
     const { fs } = this.#tree
     const bits = mode & 0o7777
     const given = this.#tree.modeForObject(bits, node.isDirectory)
-    const call = handle?.chmod
-      ? () => handle.chmod!(given)
+    const open = handleWith('chmod', node, handle)
+    const call = open
+      ? () => open.chmod!(given)
       : byPath(node) && fs.chmod && !isSymlink(node)
         ? () => fs.chmod!(node.path, given, caller)
         : undefined
@@ -42,10 +43,11 @@ export class Setters {
     caller: Caller,
   ): Steps<void> {
     const { fs } = this.#tree
+    const open = handleWith('chown', node, handle)
     const call = this.#tree.keepsAccess
       ? undefined
-      : handle?.chown
-        ? () => handle.chown!(uid, gid)
+      : open
+        ? () => open.chown!(uid, gid)
         : byPath(node) && fs.lchown
           ? () => fs.lchown!(node.path, uid, gid, caller)
           : byPath(node) && fs.chown && !isSymlink(node)
@@ -66,8 +68,9 @@ export class Setters {
     const { fs } = this.#tree
     // Writing back later would be a change of its own.
     yield* wait(node.content?.save(caller))
-    const call = handle?.utimes
-      ? () => handle.utimes!(atime, mtime)
+    const open = handleWith('utimes', node, handle)
+    const call = open
+      ? () => open.utimes!(atime, mtime)
       : byPath(node) && fs.lutimes
         ? () => fs.lutimes!(node.path, atime, mtime, caller)
         : byPath(node) && fs.utimes && !isSymlink(node)
@@ -77,7 +80,7 @@ export class Setters {
       this.#changed(node, { atime: undefined, mtime: undefined })
       return
     }
-    const stats = byPath(node) ? yield* wait(this.#tree.lstat(node.path, caller)) : undefined
+    const stats = yield* wait(this.#tree.stats(node, caller))
     this.#remember(node, {
       atime,
       mtime,
@@ -152,18 +155,21 @@ export class Setters {
 
   #remember(node: PathNode, set: Partial<Remembered>): void {
     if (!this.#tree.options.remember) throw unsupported('setting this attribute')
-    if (node.gone) applyTo(node, set)
-    else Object.assign(node.remember(), set, { ctime: Date.now() / 1000 })
+    Object.assign(node.remember(), set, { ctime: Date.now() / 1000 })
   }
 }
 
-/** A file without a name has nothing but its last attributes. */
-function applyTo({ attr }: PathNode, { mode, uid, gid, mtime }: Partial<Remembered>): void {
-  if (attr === undefined) return
-  if (mode !== undefined) attr.mode = (attr.mode & S_IFMT) | mode
-  if (uid !== undefined) attr.uid = uid
-  if (gid !== undefined) attr.gid = gid
-  if (mtime !== undefined) attr.mtime = Math.floor(mtime)
+/** An open handle that has the method. Kernel: fchmod(2) and its like don't say through which file they come. */
+function handleWith(
+  method: 'chmod' | 'chown' | 'utimes',
+  { gone, opens }: PathNode,
+  handle: HandleLike | undefined,
+): HandleLike | undefined {
+  if (handle?.[method] !== undefined) return handle
+  // What has a name is changed under it: not every handle is open to be changed through.
+  if (gone && opens !== undefined)
+    for (const { handle: other } of opens) if (other?.[method] !== undefined) return other
+  return undefined
 }
 
 /** Whether the object has it under a path. */

@@ -3,7 +3,7 @@
 import { InodeTable } from '../../inodes/index.js'
 import { ENOENT } from '../../index.js'
 import type { Entry, Errno } from '../../index.js'
-import { attrOf, copyOf, modeOf, setMtime, setSize, typeOf } from './attributes.js'
+import { attrOf, copyOf, modeOf, overlay, setMtime, setSize, typeOf } from './attributes.js'
 import { isPromise, then } from './awaitable.js'
 import { describe } from './failure.js'
 import type { ResolvedFsOptions } from './options.js'
@@ -53,6 +53,20 @@ export class Tree {
     } catch (error) {
       return missing(error)
     }
+  }
+
+  /** What the object says of a node; undefined where it has no way to say anything any more. */
+  stats(node: PathNode, caller: Caller): Awaitable<StatsLike | undefined> | undefined {
+    const { gone, hiddenPath, opens, remembered } = node
+    if (opens !== undefined && (gone || !this.fs.stableHandles)) {
+      for (const { handle, writable } of opens)
+        if (handle?.stat !== undefined && (writable || gone)) return handle.stat()
+    }
+    if (gone && hiddenPath === undefined) return undefined
+    if (remembered?.symlink !== undefined)
+      return { type: 'symlink', size: Buffer.byteLength(remembered.symlink) }
+    if (remembered?.directory) return { type: 'directory' }
+    return this.lstat(node.path, caller)
   }
 
   /** Programs go by the size of a symlink, and some objects tell none: it is the length of the target. */
@@ -140,13 +154,14 @@ export class Tree {
 
   /** The attributes of what has no name any more, as far as they are known. */
   lastAttr(node: PathNode): Attr | Errno {
-    const { attr, content } = node
+    const { attr, content, remembered } = node
     if (attr === undefined) return ENOENT
     attr.nlink = 0
     if (content?.loaded) {
       setSize(attr, content.size)
       if (content.dirty) setMtime(attr, content.mtime)
     }
+    if (remembered !== undefined) overlay(attr, remembered, remembered.mtimeThen)
     return attr
   }
 
@@ -171,7 +186,6 @@ export class Tree {
     if (isFirst) node.moved()
     if (node.place !== null) return
     node.gone = true
-    node.remembered = undefined
     if (node.lookups <= 0 && node.opens === undefined) this.#drop(node)
   }
 
