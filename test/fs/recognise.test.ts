@@ -188,6 +188,29 @@ describe('node:fs at a directory', () => {
     })
   }
 
+  it('keeps times to the microsecond', async () => {
+    for (const [module, calls] of [
+      [nodeFs, 'sync'],
+      [fsPromises, 'sync'],
+      [fsPromises, 'async'],
+    ] as const) {
+      const view = fsFrom(fsFilesystem(recognise(module, { root, calls }).fs))
+      const file = await view.open('/timed', 'w')
+      for (const seconds of [-1_000_000_000, 0, 1_000_000_000, 1_714_557_600, 4_000_000_000])
+        for (const microseconds of [0, 1, 2, 7, 123_457, 654_321, 999_999]) {
+          const at = seconds + microseconds / 1e6
+          const wanted = BigInt(seconds) * 1_000_000n + BigInt(microseconds)
+          for (const set of [file.utimes.bind(file), view.utimes.bind(view, '/timed')]) {
+            await set(at, at)
+            const { mtimeNs } = nodeFs.statSync(join(root, 'timed'), { bigint: true })
+            assert.equal(mtimeNs, wanted * 1000n)
+          }
+        }
+      await file.close()
+      await view.close()
+    }
+  })
+
   it('keeps hard links together', async () => {
     const view = fsFrom(fsFilesystem(recognise(nodeFs, { root }).fs))
     await view.writeFile('/one', 'x')

@@ -36,6 +36,14 @@ const FOLLOW = new Set([
 ])
 const TWO_PATHS = new Set(['rename', 'link'])
 
+/**
+ * A time for node:fs. libuv cuts off what is below a microsecond, and few fractions are a double: half a microsecond more
+ * comes out as what was meant. Node takes a number below 0 for "now", a string for what it says.
+ */
+function exactTime(seconds: number): number | string {
+  return seconds < 0 ? `${(Math.round(seconds * 1e6) - 0.5) / 1e6}` : (Math.round(seconds * 1e6) + 0.5) / 1e6
+}
+
 /** A directory that paths are walked down from. */
 class Root {
   readonly #path: string
@@ -112,7 +120,8 @@ function rootedFind(thing: Thing, root: Root, suffix: string): (name: string) =>
     if (name === 'symlink') return (target, path) => root.at(String(path), (real) => method(target, real))
     if (TWO_PATHS.has(name))
       return (from, to) => root.at(String(from), (one) => root.at(String(to), (other) => method(one, other)))
-    return (path, ...rest) => root.at(String(path), (real) => method(real, ...rest))
+    const call = name === 'lutimes' ? withExactTimes(method) : method
+    return (path, ...rest) => root.at(String(path), (real) => call(real, ...rest))
   }
 }
 
@@ -143,7 +152,7 @@ function handleOf(file: FileHandle): HandleLike {
     truncate: (size) => file.truncate(size),
     chmod: (mode) => file.chmod(mode),
     chown: (uid, gid) => file.chown(uid, gid),
-    utimes: (atime, mtime) => file.utimes(atime, mtime),
+    utimes: (atime, mtime) => file.utimes(exactTime(atime), exactTime(mtime)),
     sync: () => file.sync(),
     datasync: () => file.datasync(),
     close: () => file.close(),
@@ -179,7 +188,7 @@ function filesystem(
 ): PathFilesystem {
   const root = new Root(path)
   const find = rootedFind(thing, root, suffix)
-  const byNumber = handlesByNumber((name) => withBigints(bound(thing, `${name}${suffix}`), name), true)
+  const byNumber = handlesByNumber((name) => exact(bound(thing, `${name}${suffix}`), name), true)
   const open = find('open')!
   const opened = (file: unknown): HandleLike =>
     adjust(typeof file === 'number' ? byNumber(file) : handleOf(file as FileHandle))
@@ -196,8 +205,14 @@ function filesystem(
   }
 }
 
-function withBigints(method: Method | undefined, name: string): Method | undefined {
-  return method === undefined || name !== 'fstat' ? method : (fd) => method(fd, { bigint: true })
+function exact(method: Method | undefined, name: string): Method | undefined {
+  if (method === undefined) return undefined
+  if (name === 'fstat') return (fd) => method(fd, { bigint: true })
+  return name === 'futimes' ? withExactTimes(method) : method
+}
+
+function withExactTimes(method: Method): Method {
+  return (file, atime, mtime) => method(file, exactTime(atime as number), exactTime(mtime as number))
 }
 
 function rootOf(root: string | undefined): string {
