@@ -3,12 +3,12 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
 import { mountFs } from 'devfuse/fs'
-import type { StatsLike } from 'devfuse/fs'
+import type { FsOptions, StatsLike } from 'devfuse/fs'
 import { cleanup, sh, skip, takeDown, temporary } from '../support/mounting.js'
 
 const LONG_AGO = 1_600_000_000_000
 
-async function mounted(t: TestContext, stats: StatsLike) {
+async function mounted(t: TestContext, stats: StatsLike, options: FsOptions = {}) {
   const file = { content: 'first', stats, reads: 0 }
   const mnt = temporary(t)
   const session = await mountFs(
@@ -24,6 +24,7 @@ async function mounted(t: TestContext, stats: StatsLike) {
       }),
     },
     mnt,
+    options,
   )
   cleanup(t, () => takeDown(session))
   return { file, cat: () => sh(`cat ${mnt}/f`) }
@@ -53,6 +54,20 @@ describe('pages of an object that changes by itself', { skip, timeout: 60_000 },
     assert.equal(await cat(), 'other')
     file.content = 'third'
     assert.equal(await cat(), 'third')
+  })
+
+  it('go with each open where attributes are believed, and no time tells that they changed', async (t) => {
+    const { file, cat } = await mounted(t, {}, { attrValid: 0.1 })
+    assert.equal(await cat(), 'first')
+    file.content = 'other'
+    assert.equal(await cat(), 'other')
+  })
+
+  it('stay where attributes are believed and mtime stays', async (t) => {
+    const { file, cat } = await mounted(t, { mtimeMs: LONG_AGO }, { attrValid: 100 })
+    assert.equal(await cat(), 'first')
+    file.content = 'other'
+    assert.equal(await cat(), 'first')
   })
 
   it('go where it does not tell both times', async (t) => {

@@ -129,8 +129,7 @@ export class Files {
     let openFlags = 0
     if (handle === undefined ? !file.writable : handle.flush === undefined) openFlags |= FOPEN_NOFLUSH
     if (node.sizeUnknown) openFlags |= FOPEN_DIRECT_IO
-    else if (this.#tree.options.attrValid > 0 || (this.#tree.revalidates && mayKeepPages(node)))
-      openFlags |= FOPEN_KEEP_CACHE
+    else if (mayKeepPages(node, this.#tree)) openFlags |= FOPEN_KEEP_CACHE
     const fh = this.table.add(file)
     const { descriptor } = handle ?? {}
     return descriptor === undefined ? { fh, openFlags } : { fh, openFlags, passthrough: descriptor }

@@ -10,8 +10,9 @@ export interface PathOptions {
   /**
    * Seconds that the kernel may believe a name, the attributes of a file, and that a name does not exist. Default 0: the object
    * is asked each time, so that what your program changes is seen at once. Larger values are for objects that change
-   * through the mount alone, or may be seen late. File content is kept over opens as long as size and times of change stay; with
-   * `attrValid` 0 only where the object tells mtime and ctime, and not of files that were changed in the last seconds.
+   * through the mount alone, or may be seen late. File content is kept over opens as long as size and mtime stay, where the
+   * object tells an mtime; with `attrValid` 0 only where it tells mtime and ctime, and not of files that were changed in the
+   * last seconds.
    */
   entryValid?: number
   attrValid?: number

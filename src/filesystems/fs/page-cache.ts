@@ -2,6 +2,7 @@
 // itself. Kernel: with FUSE_AUTO_INVAL_DATA it asks for size and mtime before each read, and drops its pages where one differs.
 import type { Attr } from '../../index.js'
 import type { PathNode } from './path-node.js'
+import type { Tree } from './tree.js'
 
 /** Two changes within a tick of the object's clock have one time. Milliseconds, coarse filesystems included. */
 const TICK = 2000
@@ -26,7 +27,10 @@ export function contentGiven(node: PathNode): void {
 }
 
 /** Whether the pages may stay; where not, this open drops them, and what is read from now on counts afresh. */
-export function mayKeepPages(node: PathNode): boolean {
+export function mayKeepPages(node: PathNode, { options, revalidates }: Tree): boolean {
+  if (!revalidates) return false
+  // Changes may be seen late, by size and mtime, but not never.
+  if (options.attrValid > 0) return node.timed
   const keep = node.dated && !node.racy
   node.racy = false
   return keep
