@@ -239,6 +239,18 @@ export const cases: Record<string, Case> = {
     assert.deepEqual(await fs.readdir(dir), ['file'])
   },
 
+  async 'moves files and symlinks over symlinks'(fs, dir) {
+    for (const name of ['one', 'two']) await fs.symlink(name, `${dir}/${name}`)
+    await fs.writeFile(`${dir}/f`, 'saved')
+    await fs.rename(`${dir}/one`, `${dir}/two`)
+    assert.equal(await fs.readlink(`${dir}/two`), 'one')
+    assert.equal((await fs.lstat(`${dir}/two`)).mode, 0o120777)
+    await fs.rename(`${dir}/f`, `${dir}/two`)
+    assert.ok((await fs.lstat(`${dir}/two`)).isFile())
+    assert.equal(await text(fs, `${dir}/two`), 'saved')
+    assert.deepEqual(await fs.readdir(dir), ['two'])
+  },
+
   async 'keeps symlinks'(fs, dir) {
     await fs.writeFile(`${dir}/target`, 'behind')
     await fs.symlink('target', `${dir}/link`)

@@ -94,11 +94,12 @@ export function copyOf(stats: StatsLike): StatsLike {
 /** Type and permission bits. */
 export function modeOf(stats: StatsLike, defaults: Defaults): number {
   const mode = stats.mode ?? undefined
-  if (typeof mode === 'number' && (mode & S_IFMT) !== 0) return mode
+  if (typeof mode === 'number' && (mode & S_IFMT) !== 0 && (mode & S_IFMT) !== S_IFLNK) return mode
   const type = typeOf(stats) || S_IFREG
+  // Permissions of symlinks are for show alone, and some objects tell none, or others.
+  if (type === S_IFLNK) return type | 0o777
   if (mode !== undefined) return type | (whole('mode', typeof mode === 'string' ? NaN : mode) & 0o7777)
-  if (type === S_IFDIR) return type | defaults.directoryMode
-  return type | (type === S_IFLNK ? 0o777 : defaults.fileMode)
+  return type | (type === S_IFDIR ? defaults.directoryMode : defaults.fileMode)
 }
 
 /** Milliseconds of a field, undefined where it is not told. Milliseconds as a number are what costs least to ask for. */

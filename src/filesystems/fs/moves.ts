@@ -96,16 +96,17 @@ export class Moves {
     return undefined
   }
 
-  /** An empty directory at the target is in the way of some objects. */
+  /** An empty directory or a symlink at the target is in the way of some objects. */
   *#renameOver(target: PathNode | undefined, path: string, newPath: string, caller: Caller): Steps<unknown> {
     const { fs } = this.#tree
     try {
       return yield* wait(fs.rename!(path, newPath, caller))
     } catch (error) {
       const code = codeOf(error)
-      if (!target?.isDirectory || fs.rmdir === undefined || (code !== 'EISDIR' && code !== 'EEXIST'))
-        throw error
-      yield* wait(fs.rmdir(newPath, caller))
+      if (code !== 'EISDIR' && code !== 'EEXIST') throw error
+      if (target?.isDirectory && fs.rmdir !== undefined) yield* wait(fs.rmdir(newPath, caller))
+      else if (target?.isSymlink) yield* this.#removal.remove(newPath, caller)
+      else throw error
       return yield* wait(fs.rename!(path, newPath, caller))
     }
   }

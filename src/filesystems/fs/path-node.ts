@@ -1,7 +1,7 @@
 // One file or directory that is known: its place in the tree, and what is remembered of it because the object can't hold it.
 import { Inode } from '../../inodes/index.js'
 import type { Attr } from '../../index.js'
-import { S_IFMT, S_IFDIR } from '../../syscalls/index.js'
+import { S_IFDIR, S_IFLNK, S_IFMT } from '../../syscalls/index.js'
 import type { Content } from './content.js'
 import { failure } from './failure.js'
 import type { OpenFile } from './open-file.js'
@@ -76,6 +76,10 @@ export class PathNode extends Inode {
 
   get isDirectory(): boolean {
     return (this.mode & S_IFMT) === S_IFDIR
+  }
+
+  get isSymlink(): boolean {
+    return (this.mode & S_IFMT) === S_IFLNK
   }
 
   /** Absolute path of its first name, or of where it is hidden. */

@@ -7,7 +7,6 @@ import { mtimeTold } from './attributes.js'
 import { O_TRUNC, O_WRONLY } from '../../syscalls/index.js'
 import type { OpenFile } from './open-file.js'
 import type { Awaitable, Caller, HandleLike } from './path-filesystem.js'
-import { S_IFLNK, S_IFMT } from '../../syscalls/index.js'
 import type { PathNode, Remembered } from './path-node.js'
 import type { Tree } from './tree.js'
 
@@ -28,7 +27,7 @@ export class Setters {
     const open = handleWith('chmod', node, handle)
     const call = open
       ? () => open.chmod!(given)
-      : byPath(node) && fs.chmod && !isSymlink(node)
+      : byPath(node) && fs.chmod && !node.isSymlink
         ? () => fs.chmod!(node.path, given, caller)
         : undefined
     if ((yield* this.#done(call, node)) && bits === given) this.#changed(node, { mode: undefined })
@@ -50,7 +49,7 @@ export class Setters {
         ? () => open.chown!(uid, gid)
         : byPath(node) && fs.lchown
           ? () => fs.lchown!(node.path, uid, gid, caller)
-          : byPath(node) && fs.chown && !isSymlink(node)
+          : byPath(node) && fs.chown && !node.isSymlink
             ? () => fs.chown!(node.path, uid, gid, caller)
             : undefined
     if (yield* this.#done(call, node)) this.#changed(node, { uid: undefined, gid: undefined })
@@ -73,7 +72,7 @@ export class Setters {
       ? () => open.utimes!(atime, mtime)
       : byPath(node) && fs.lutimes
         ? () => fs.lutimes!(node.path, atime, mtime, caller)
-        : byPath(node) && fs.utimes && !isSymlink(node)
+        : byPath(node) && fs.utimes && !node.isSymlink
           ? () => fs.utimes!(node.path, atime, mtime, caller)
           : undefined
     if (yield* this.#done(call, node)) {
@@ -176,10 +175,6 @@ function handleWith(
 function byPath({ gone, hiddenPath, remembered }: PathNode): boolean {
   if (gone) return hiddenPath !== undefined
   return remembered?.symlink === undefined && !remembered?.directory
-}
-
-function isSymlink({ mode }: PathNode): boolean {
-  return (mode & S_IFMT) === S_IFLNK
 }
 
 function writableHandle({ opens }: PathNode): HandleLike | undefined {
