@@ -1,6 +1,6 @@
 // What the threads of compressed.ts serve: an archive of compressed blocks, decompressed as it is read. Every number that the
 // kernel is given comes from the archive, so it means the same to each of them: that is what `shareable` declares.
-import { closeSync, fstatSync, openSync, readFileSync, readSync, readdirSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync, readSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { ENOENT } from 'devfuse'
@@ -27,16 +27,17 @@ export function pack(directory: string, archive: string): void {
     const bytes = readFileSync(join(directory, entry.name))
     const file: Packed = { name: entry.name, size: bytes.byteLength, start: at, ends: [] }
     for (let from = 0; from < bytes.byteLength; from += BLOCK) {
-      at += writeSync(out, deflateRawSync(bytes.subarray(from, from + BLOCK)))
-      file.ends.push(at)
+      const packed = deflateRawSync(bytes.subarray(from, from + BLOCK))
+      writeFileSync(out, packed)
+      file.ends.push((at += packed.length))
     }
     files.push(file)
   }
   const list = Buffer.from(JSON.stringify(files))
-  writeSync(out, list)
+  writeFileSync(out, list)
   const length = Buffer.alloc(4)
   length.writeUInt32LE(list.byteLength)
-  writeSync(out, length)
+  writeFileSync(out, length)
   closeSync(out)
 }
 

@@ -2,7 +2,8 @@
 // tag (16) of AES-256-GCM. Each file has a key of its own, and each block is bound to its place: none can be moved unnoticed.
 // Not noticed are a file that lost whole blocks at its end, and one that was put back as it was earlier.
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
-import { fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs'
+import { fstatSync, ftruncateSync, readSync } from 'node:fs'
+import { writeWhole } from './whole-writes.js'
 
 const [ID, BLOCK, NONCE, TAG] = [16, 4096, 12, 16]
 const SEALED = NONCE + BLOCK + TAG
@@ -28,7 +29,7 @@ export class EncryptedFile {
   constructor(fd: number, key: Uint8Array, writable: boolean) {
     this.fd = fd
     const id = randomBytes(ID)
-    if (readSync(fd, id, 0, ID, 0) === 0 && writable) writeSync(fd, id, 0, ID, 0)
+    if (readSync(fd, id, 0, ID, 0) === 0 && writable) writeWhole(fd, id, 0)
     this.#key = Buffer.from(hkdfSync('sha256', key, id, 'file', 32))
   }
 
@@ -93,6 +94,6 @@ export class EncryptedFile {
     const nonce = randomBytes(NONCE)
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce).setAAD(place(index))
     const sealed = Buffer.concat([nonce, cipher.update(bytes), cipher.final(), cipher.getAuthTag()])
-    writeSync(this.fd, sealed, 0, sealed.length, ID + index * SEALED)
+    writeWhole(this.fd, sealed, ID + index * SEALED)
   }
 }

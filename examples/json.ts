@@ -1,6 +1,7 @@
 // A JSON file as a tree that can be written to. Arguments: MNT and the file, which is made where there is none.
 // Objects and arrays are directories. A string is a file with its text; a number, true, false and null are files with a line of
 // JSON, and such a line is read back as the value: `echo 5 > a` makes a number, `printf 5 > a` a string. Changes are saved at once.
+import { isUtf8 } from 'node:buffer'
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { mountFs } from 'devfuse/fs'
 import type { PathFilesystem } from 'devfuse/fs'
@@ -23,8 +24,9 @@ function save(): void {
 
 const textOf = (value: Json) => (typeof value === 'string' ? value : `${JSON.stringify(value)}\n`)
 
-/** A value only where it is shown again as it was written. */
-function valueOf(text: string): Json {
+/** A value only where it is shown again as it was written. What is no text has no place in JSON. */
+function valueOf(data: Uint8Array): Json {
+  const text = isUtf8(data) ? Buffer.from(data).toString() : fail('EILSEQ')
   try {
     const value = JSON.parse(text) as Json
     return !isContainer(value) && typeof value !== 'string' && textOf(value) === text ? value : text
@@ -81,13 +83,11 @@ const filesystem: PathFilesystem = {
   lstat(path) {
     const { value } = locate(path)
     if (value === undefined) return undefined
-    return isContainer(value)
-      ? { type: 'directory' }
-      : { type: 'file', size: Buffer.byteLength(textOf(value)) }
+    return isContainer(value) ? { type: 'directory' } : { size: Buffer.byteLength(textOf(value)) }
   },
   readdir: (path) => Object.keys(locate(path).value as Container).map(nameOf),
   readFile: (path) => textOf(existing(path)),
-  writeFile: (path, data) => (set(path, valueOf(Buffer.from(data).toString())), save()),
+  writeFile: (path, data) => (set(path, valueOf(data)), save()),
   mkdir: (path) => (set(path, {}), save()),
   rmdir: (path) => (mustBeEmpty(path), remove(path), save()),
   unlink: (path) => (remove(path), save()),

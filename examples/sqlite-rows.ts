@@ -22,10 +22,10 @@ export function jsonOf(row: Row): string {
   return `${JSON.stringify(Object.fromEntries(shown), null, 2)}\n`
 }
 
-export function rowOf(json: string): Row {
+export function rowOf(json: Uint8Array): Row {
   let parsed: unknown
   try {
-    parsed = JSON.parse(json)
+    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json))
   } catch {
     fail('EINVAL')
   }

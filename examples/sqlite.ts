@@ -72,7 +72,7 @@ const filesystem: PathFilesystem = {
     const { table, rowid = fail('EACCES') } = locate(path)
     const there = rowAt(table, rowid) !== undefined
     if (data.length === 0 && !there) return drafts.add(path)
-    const row = rowOf(Buffer.from(data).toString())
+    const row = rowOf(data)
     // The name of the file wins over what a column of the same meaning says.
     const columns = [...Object.keys(row).map(quote), 'rowid']
     const sql = there

@@ -10,7 +10,7 @@ import { describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
 import { cleanup, run, sh, skip, temporary } from '../support/mounting.js'
 import { missing } from '../programs/command.js'
-import { example, exampleWith } from './example.js'
+import { built, example, exampleWith } from './example.js'
 
 describe('examples/git-history', { skip: skip || missing('git'), timeout: 60_000 }, () => {
   it('shows branches, tags and the files of every commit', async (t) => {
@@ -99,6 +99,9 @@ describe('examples/json', { skip, timeout: 60_000 }, () => {
     assert.match((await run('rmdir', [`${mnt}/deeper`])).stderr, /not empty/)
     assert.match((await run('sh', ['-c', `echo > ${mnt}/list/9`])).stderr, /Invalid argument/)
     assert.match((await run('cat', [`${mnt}/list/length`])).stderr, /No such file/)
+    writeFileSync(`${file}.latin1`, Buffer.from('café', 'latin1'))
+    assert.match((await run('cp', [`${file}.latin1`, `${mnt}/name`])).stderr, /multibyte/)
+    assert.equal(await sh(`cat ${mnt}/name`), 'text\n')
     await sh(`cp -r ${mnt}/deeper ${mnt}/copy && diff -r ${mnt}/deeper ${mnt}/copy && rm -r ${mnt}/list`)
     await stop()
     const again = await example(t, 'json', file)
@@ -165,6 +168,26 @@ describe('examples/encrypted', { skip, timeout: 120_000 }, () => {
     const { code, stdout, stderr } = await run(process.execPath, ['-e', program])
     assert.equal(code, 0, stdout + stderr)
     await sh(`cmp ${mnt}/file ${plain}`)
+  })
+
+  it('leaves a stored file as it was where the disk is full', async (t) => {
+    const path = join(temporary(t), 'file')
+    const program = `
+      const fs = await import('node:fs')
+      const { EncryptedFile } = await import(process.argv[1])
+      const file = new EncryptedFile(fs.openSync(process.argv[2], 'w+'), Buffer.alloc(32), true)
+      const write = (text, position) => file.write(Buffer.from(text), 0, text.length, position)
+      write('precious', 4096)
+      try { write('x'.repeat(8000), 4096); console.log('written') } catch ({ code }) { console.log(code) }
+      const buffer = Buffer.alloc(20000)
+      console.log(file.size, buffer.toString('latin1', 4096, file.read(buffer, 0, 20000, 0)))`
+    const { stdout, stderr } = await run('sh', [
+      '-c',
+      // Blocks of 512 bytes: the second block of the file does not fit.
+      `ulimit -f 12; exec "$0" --input-type=module -e "$1" "$2" "$3"`,
+      ...[process.execPath, program, built('encrypted-file'), path],
+    ])
+    assert.equal(stdout, 'EFBIG\n4104 precious\n', stderr)
   })
 
   it('reads nothing that was tampered with, and nothing with another passphrase', async (t) => {
