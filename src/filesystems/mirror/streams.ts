@@ -9,33 +9,49 @@ import type { Tree } from './tree.js'
 /** A position is (number of the listing) * SPAN + (index of the entry), exact in a JavaScript number. */
 const SPAN = 2 ** 27
 const MOST_NUMBERS = 2 ** 26
-/** Listings with a descriptor, and listings of which only positions are kept. */
-const MOST_OPEN = 64
-const MOST_PARKED = 256
+/** What a stream takes besides positions: it keeps its inode, too. */
+const STREAM_BYTES = 4096
+/** Streams with a descriptor, and memory that all of them may take. */
+const LIMITS = { open: 64, bytes: 32 * 1024 * 1024 }
 
 /** One pass over a directory, from its beginning on. */
 export interface Stream {
   readonly inode: MirrorInode
   readonly number: number
-  /** -1 while it is parked. */
+  /** -1 while it has none. */
   fd: number
   readonly listing: Listing
+  /** What it takes of the memory. */
+  bytes: number
 }
 
 /**
  * Every reader that begins anew gets a listing of its own, so readers do not disturb each other. One that has been read to its
- * end, or not been asked for lately, is parked: its descriptor goes, the positions of its entries stay for a while.
+ * end, or not been asked for lately, is parked: its descriptor goes, the positions of its entries stay. Kernel: nothing tells that
+ * a reader has gone, and an end that came too early would be kept as the whole listing. So where memory has to be given back,
+ * what was read to its end goes first, then all positions but the one where a reader stands, and at last whole streams, whose
+ * positions are then found by counting.
  */
 export class Streams {
   readonly #tree: Tree
-  /** Least lately used first. */
+  readonly #limits: typeof LIMITS
+  /** A stream is in one of these, each with the least lately used first. */
   readonly #open = new Set<Stream>()
   readonly #parked = new Set<Stream>()
-  readonly #byInode = new Map<MirrorInode, Stream[]>()
+  readonly #thin = new Set<Stream>()
+  readonly #ended = new Set<Stream>()
+  readonly #byNumber = new Map<number, Stream>()
   #number = 0
+  #bytes = 0
 
-  constructor(tree: Tree) {
+  constructor(tree: Tree, limits = LIMITS) {
     this.#tree = tree
+    this.#limits = limits
+  }
+
+  /** Memory that all streams take. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** The index of the entry at a position. */
@@ -48,11 +64,13 @@ export class Streams {
     return stream.number * SPAN
   }
 
-  /** The stream that a position belongs to, ready to be read; or -errno. */
+  /** The stream that a position belongs to, ready to be read, and to be given to {@link settle} after that; or -errno. */
   at(inode: MirrorInode, offset: number): Stream | number {
     const number = Math.floor(offset / SPAN)
-    const known = offset === 0 ? undefined : this.#byInode.get(inode)?.find((one) => one.number === number)
-    if (known === undefined) return this.#begin(inode, offset === 0 ? this.#next() : number)
+    const known = offset === 0 ? undefined : this.#byNumber.get(number)
+    // The number of a dropped stream still is that of all who read it, so that they share the next one, too.
+    if (known?.inode !== inode)
+      return this.#begin(inode, offset === 0 || known !== undefined ? this.#next() : number)
     if (known.fd < 0) {
       const fd = this.descriptor(inode)
       if (fd < 0) return fd
@@ -63,50 +81,84 @@ export class Streams {
     return known
   }
 
-  /** The end was seen, or nobody can ask any more. */
-  park(stream: Stream): void {
-    if (stream.fd < 0) return
-    this.#open.delete(stream)
-    stream.listing.park()
-    this.#tree.sys.close(stream.fd)
-    stream.fd = -1
-    this.#parked.add(stream)
-    if (this.#parked.size > MOST_PARKED) this.#drop(first(this.#parked))
+  /** The stream has been read from; `ended` says that the end was seen, or that it is of no use. */
+  settle(stream: Stream, ended: boolean): void {
+    if (ended) this.#park(stream, this.#ended)
+    else this.#count(stream)
+    if (this.#bytes > this.#limits.bytes) this.#shrink(stream)
   }
 
   clear(): void {
-    for (const stream of this.#open) this.park(stream)
-    this.#parked.clear()
-    this.#byInode.clear()
+    for (const stream of this.#open) this.#park(stream, this.#ended)
+    for (const stream of this.#byNumber.values()) this.#drop(stream)
   }
 
   #begin(inode: MirrorInode, number: number): Stream | number {
     const fd = this.descriptor(inode)
     if (fd < 0) return fd
-    const stream: Stream = { inode, number, fd, listing: new Listing(this.#tree.sys, fd) }
-    const streams = this.#byInode.get(inode)
-    if (streams === undefined) this.#byInode.set(inode, [stream])
-    else streams.push(stream)
+    const listing = new Listing(this.#tree.sys, fd, ESTALE)
+    const stream: Stream = { inode, number, fd, listing, bytes: 0 }
+    this.#byNumber.set(number, stream)
     this.#use(stream)
     return stream
   }
 
   #use(stream: Stream): void {
-    this.#parked.delete(stream)
-    this.#open.delete(stream)
+    this.#remove(stream)
     this.#open.add(stream)
-    if (this.#open.size > MOST_OPEN) this.park(first(this.#open))
+    if (this.#open.size > this.#limits.open) this.#park(first(this.#open), this.#parked)
+  }
+
+  #park(stream: Stream, where: Set<Stream>): void {
+    this.#remove(stream)
+    where.add(stream)
+    stream.listing.park()
+    this.#tree.sys.close(stream.fd)
+    stream.fd = -1
+    this.#count(stream)
+  }
+
+  #shrink(current: Stream): void {
+    const steps: [Set<Stream>, (stream: Stream) => void][] = [
+      [this.#ended, (stream) => this.#drop(stream)],
+      [this.#parked, (stream) => this.#makeThin(stream)],
+      [this.#open, (stream) => this.#makeThin(stream)],
+      [this.#thin, (stream) => this.#drop(stream)],
+    ]
+    for (const [streams, step] of steps)
+      for (const stream of streams) {
+        if (this.#bytes <= this.#limits.bytes) return
+        if (stream !== current) step(stream)
+      }
+    if (this.#bytes > this.#limits.bytes) this.#makeThin(current)
+  }
+
+  #makeThin(stream: Stream): void {
+    stream.listing.thin()
+    this.#count(stream)
+    if (this.#parked.delete(stream)) this.#thin.add(stream)
+  }
+
+  /** Takes its memory into account. */
+  #count(stream: Stream): void {
+    const bytes = STREAM_BYTES + stream.listing.bytes
+    this.#bytes += bytes - stream.bytes
+    stream.bytes = bytes
   }
 
   #drop(stream: Stream): void {
-    this.#parked.delete(stream)
-    const left = this.#byInode.get(stream.inode)?.filter((one) => one !== stream) ?? []
-    if (left.length > 0) this.#byInode.set(stream.inode, left)
-    else this.#byInode.delete(stream.inode)
+    this.#remove(stream)
+    this.#byNumber.delete(stream.number)
+    this.#bytes -= stream.bytes
+  }
+
+  #remove(stream: Stream): void {
+    for (const streams of [this.#open, this.#parked, this.#thin, this.#ended]) streams.delete(stream)
   }
 
   #next(): number {
-    this.#number = (this.#number + 1) % MOST_NUMBERS || 1
+    do this.#number = (this.#number + 1) % MOST_NUMBERS || 1
+    while (this.#byNumber.has(this.#number))
     return this.#number
   }
 

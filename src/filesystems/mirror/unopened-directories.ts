@@ -100,7 +100,7 @@ function handlersOf(
       { offset: streams.index(offset), size, plus, pid },
       streams.base(stream),
     )
-    if (typeof made === 'number' || made.bytes.byteLength === 0) streams.park(stream)
+    streams.settle(stream, typeof made === 'number' || made.bytes.byteLength === 0)
     return made
   }
 
