@@ -1,12 +1,14 @@
-// Who may keep, and who may take away, the set-id bits of a file, which the kernel leaves to the server
-// (FUSE_HANDLE_KILLPRIV_V2).
+// What a caller may do where the kernel leaves it to the server: keep the set-id bits of a file or take them away
+// (FUSE_HANDLE_KILLPRIV_V2), and see the names of trusted attributes.
 import { readFileSync } from 'node:fs'
+import { FUSE_INVALID_UIDGID } from '../protocol/index.js'
 import type { Request } from '../protocol/index.js'
 import { S_IWGRP, S_IWOTH } from '../syscalls/index.js'
 
 const CAP_DAC_OVERRIDE = 1n << 1n
 const CAP_FOWNER = 1n << 3n
 const CAP_FSETID = 1n << 4n
+const CAP_SYS_ADMIN = 1n << 21n
 
 /** What /proc says of a thread: the ids that count for files, and its capabilities. */
 interface Credentials {
@@ -40,6 +42,17 @@ export function mayClear(
   if (caller === undefined) return false
   if ((caller.capabilities & (CAP_FOWNER | CAP_DAC_OVERRIDE)) !== 0n || caller.uid === `${uid}`) return true
   return (mode & S_IWGRP) !== 0 && isOf(caller, gid)
+}
+
+/**
+ * Whether the names of `trusted.*` are the caller's to see: natively those of CAP_SYS_ADMIN, here root's. Kernel: with idmapped mounts
+ * allowed LISTXATTR hides who asks, so /proc tells. Root of a user namespace has all capabilities there, and another id here.
+ * Who cannot be seen, in another pid namespace, counts as a stranger: a name too few is safe.
+ */
+export function seesTrusted({ uid, pid }: Request): boolean {
+  if (uid !== FUSE_INVALID_UIDGID) return uid === 0
+  const caller = credentialsOf(pid)
+  return caller !== undefined && caller.uid === '0' && (caller.capabilities & CAP_SYS_ADMIN) !== 0n
 }
 
 function isOf({ gid, groups }: Credentials, group: number): boolean {

@@ -75,6 +75,18 @@ describe('the memory filesystem', () => {
     assert.equal(filesystem.used.bytes, 0)
   })
 
+  it('shows the names of trusted attributes to root alone, and to nobody who cannot be seen', async () => {
+    const { ask, make } = await bed()
+    const nodeid = await make('file')
+    for (const name of ['trusted.a', 'user.b'])
+      await ask('setxattr', { nodeid, name, value: Buffer.from('1'), flags: 0, setxattrFlags: 0 })
+    const length = async (who: object) =>
+      ((await ask('listxattr', { nodeid, size: 100, ...who }))['data'] as Uint8Array).length
+    assert.equal(await length({ uid: 0 }), 17)
+    assert.equal(await length({ uid: 1000 }), 7)
+    assert.equal(await length({ uid: 0xffff_ffff, pid: NOBODY }), 7)
+  })
+
   it('keeps the kernel from answering reads from its cache while the access time has to move', async () => {
     const { ask, make } = await bed()
     const nodeid = await make('file')

@@ -1,9 +1,10 @@
 // The mirror's handlers called directly, without a mount: identity, lookup counts, names that are refused, what may wait.
 import { strict as assert } from 'node:assert'
+import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
-import { EINVAL, ENOENT, ESTALE, OptionError } from 'devfuse'
+import { EINVAL, ENOENT, ERANGE, ESTALE, OptionError } from 'devfuse'
 import { mirror } from 'devfuse/mirror'
 import type { MirrorFilesystem, MirrorOptions } from 'devfuse/mirror'
 import * as sys from 'devfuse/syscalls'
@@ -360,4 +361,32 @@ test('with long cache times, directories are opened as ever where the kernel has
   const { bytes } = get('readdir', { fh, offset: 0, size: 4096 }) as unknown as { bytes: Uint8Array }
   assert.ok(Buffer.from(bytes).includes('a'))
   assert.equal(ask('releasedir', { fh }), undefined)
+})
+
+test('names of trusted attributes are for root alone, seen in /proc where the request hides who asks', (t) => {
+  if (process.getuid?.() !== 0) return t.skip('trusted.* needs root')
+  file('a')
+  for (const name of ['trusted.secret', 'user.trusted.open', 'user.b'])
+    assert.equal(sys.syscalls.setxattr(join(dir, 'a'), name, Buffer.from('1')), 0)
+  const { nodeid } = get('lookup', { name: 'a' })
+  const stranger = spawn('sleep', ['60'], { uid: 1000, gid: 1000 })
+  try {
+    const HIDDEN = 0xffff_ffff
+    for (const [who, sees] of [
+      [{ uid: 0, pid: stranger.pid }, true],
+      [{ uid: 1000, pid: process.pid }, false],
+      [{ uid: HIDDEN, pid: process.pid }, true],
+      [{ uid: HIDDEN, pid: stranger.pid }, false],
+      [{ uid: HIDDEN, pid: 0 }, false],
+    ] as const) {
+      const text = String(ask('listxattr', { nodeid, size: 1000, ...who }))
+      const names = text.split('\0').slice(0, -1).toSorted()
+      const expected = ['user.b', 'user.trusted.open']
+      assert.deepEqual(names, sees ? ['trusted.secret', ...expected] : expected, JSON.stringify(who))
+      assert.equal(ask('listxattr', { nodeid, size: 0, ...who }), text.length)
+      assert.equal(ask('listxattr', { nodeid, size: text.length - 1, ...who }), ERANGE)
+    }
+  } finally {
+    stranger.kill()
+  }
 })

@@ -194,6 +194,17 @@ for (const options of [{ passthrough: 'on' }, { passthrough: 'off' }] satisfies 
     assert.throws(() => as('', 'rm -f secret', mnt))
     fs.chmodSync(join(mnt, 'open/file'), 0o666)
     assert.throws(() => as('', 'chmod 777 ../secret', join(mnt, 'open')))
+    const lists = [src, mnt].map((root) => {
+      const path = join(root, 'open/file')
+      assert.equal(syscalls.setxattr(path, 'trusted.secret', Buffer.from('1')), 0)
+      const own = syscalls.listxattr(path, null)
+      process.seteuid?.(1000)
+      const shown = syscalls.listxattr(path, null)
+      process.seteuid?.(0)
+      return [own, shown]
+    })
+    assert.deepEqual(lists[1], lists[0])
+    assert.notEqual(lists[1][0], lists[1][1])
   })
 
   test(`${label}: the whiteout that a rename leaves belongs to whoever renames`, () => {

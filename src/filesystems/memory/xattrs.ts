@@ -19,6 +19,7 @@ import type {
   SetxattrRequest,
 } from '../../protocol/index.js'
 import { S_ISGID, XATTR_CREATE, XATTR_REPLACE } from '../../syscalls/index.js'
+import { seesTrusted } from '../entitled.js'
 import { ACL_ACCESS, ACL_DEFAULT, isMinimal, modeOf } from './acl.js'
 import { now } from './clock.js'
 import { isProtected } from './flags.js'
@@ -30,9 +31,8 @@ const VALUE_MAX = 65_536
 const LIST_MAX = 65_536
 const PERMISSION_BITS = 0o777
 const NAMESPACES = ['user.', 'trusted.', 'security.']
-/** Kernel: with FUSE_ALLOW_IDMAP only requests that create something say who calls. */
-const FUSE_INVALID_UIDGID = 0xffff_ffff
 
+const isTrusted = (name: string): boolean => name.startsWith('trusted.')
 const isList = (name: string): boolean => name === ACL_ACCESS || name === ACL_DEFAULT
 
 export function xattrs(tree: Tree) {
@@ -62,13 +62,12 @@ export function xattrs(tree: Tree) {
       return value.byteLength > size ? ERANGE : value
     },
 
-    listxattr({ nodeid, uid }: ListxattrRequest): readonly string[] | Errno {
-      const inode = tree.inode(nodeid)
+    listxattr(request: ListxattrRequest): readonly string[] | Errno {
+      const inode = tree.inode(request.nodeid)
       if (inode === undefined) return ESTALE
       const names = [...(inode.xattrs?.keys() ?? [])]
       // As natively: who could not read them does not see them.
-      const privileged = uid === 0 || uid === FUSE_INVALID_UIDGID
-      return privileged ? names : names.filter((name) => !name.startsWith('trusted.'))
+      return names.some(isTrusted) && !seesTrusted(request) ? names.filter((name) => !isTrusted(name)) : names
     },
 
     setxattr(request: SetxattrRequest): void | Errno {

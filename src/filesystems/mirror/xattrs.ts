@@ -1,4 +1,5 @@
-// Extended attributes of every type of file. `trusted.*` is safe to pass on: the kernel asks for CAP_SYS_ADMIN first.
+// Extended attributes of every type of file. Values of `trusted.*` are safe to pass on, because the kernel asks for CAP_SYS_ADMIN first;
+// their names are not.
 import { ERANGE, ESTALE, FUSE_SETXATTR_ACL_KILL_SGID } from '../../protocol/index.js'
 import type {
   Errno,
@@ -8,11 +9,14 @@ import type {
   RemovexattrRequest,
   SetxattrRequest,
 } from '../../protocol/index.js'
+import { seesTrusted } from '../entitled.js'
 import type { MirrorInode } from './inode.js'
 import { killSetgid } from './privileges.js'
 import type { Tree } from './tree.js'
 
+/** XATTR_LIST_MAX is the same. */
 const XATTR_SIZE_MAX = 65536
+const TRUSTED = 'trusted.'
 
 export function xattrs(tree: Tree) {
   const { sys } = tree
@@ -32,7 +36,7 @@ export function xattrs(tree: Tree) {
     nodeid: number,
     size: number,
     call: (follow: boolean, path: string, bytes: Buffer | null) => number,
-  ): Uint8Array | number => {
+  ): Buffer | number => {
     const inode = tree.inode(nodeid)
     if (inode === undefined) return ESTALE
     const place = path(inode)
@@ -49,10 +53,17 @@ export function xattrs(tree: Tree) {
         follow ? sys.getxattr(place, name, bytes) : sys.lgetxattr(place, name, bytes),
       ),
 
-    listxattr: ({ nodeid, size }: ListxattrRequest) =>
-      read(nodeid, size, (follow, place, bytes) =>
+    listxattr(request: ListxattrRequest) {
+      const { nodeid, size } = request
+      // Its size alone is that of what the caller may see, too.
+      const list = read(nodeid, XATTR_SIZE_MAX, (follow, place, bytes) =>
         follow ? sys.listxattr(place, bytes) : sys.llistxattr(place, bytes),
-      ),
+      )
+      if (typeof list === 'number') return list
+      const shown = list.includes(TRUSTED) && !seesTrusted(request) ? withoutTrusted(list) : list
+      if (size === 0) return shown.length
+      return shown.length > size ? ERANGE : shown
+    },
 
     setxattr({ nodeid, name, value, flags, setxattrFlags }: SetxattrRequest): void | Errno {
       const inode = tree.inode(nodeid)
@@ -73,4 +84,10 @@ export function xattrs(tree: Tree) {
       if (result < 0) return result as Errno
     },
   } satisfies Filesystem
+}
+
+/** Of names that end in a NUL each. */
+function withoutTrusted(list: Buffer): Buffer {
+  const names = list.toString('latin1').split('\0')
+  return Buffer.from(names.filter((name) => !name.startsWith(TRUSTED)).join('\0'), 'latin1')
 }
