@@ -390,3 +390,26 @@ test('names of trusted attributes are for root alone, seen in /proc where the re
     stranger.kill()
   }
 })
+
+test('attributes are never those of another file that has taken the name behind the mirror', () => {
+  const attribute = (path: string, value: string): void =>
+    assert.equal(sys.syscalls.setxattr(path, 'user.who', Buffer.from(value)), 0)
+  fs.mkdirSync(join(dir, 'd'))
+  attribute(join(dir, 'd'), 'old')
+  const { nodeid } = get('lookup', { name: 'd' })
+  const value = (size: number): unknown => {
+    const answer = ask('getxattr', { nodeid, name: 'user.who', size })
+    return answer instanceof Uint8Array ? String(answer) : answer
+  }
+  assert.deepEqual([value(0), value(100), value(2)], [3, 'old', ERANGE])
+  fs.renameSync(join(dir, 'd'), join(dir, 'e'))
+  assert.equal(value(100), ESTALE)
+  fs.mkdirSync(join(dir, 'd'))
+  assert.equal(value(100), ESTALE)
+  attribute(join(dir, 'd'), 'other')
+  assert.deepEqual([value(0), value(100)], [ESTALE, ESTALE])
+  for (const size of [0, 100]) assert.equal(ask('listxattr', { nodeid, size }), ESTALE)
+  // Where it was seen since is where it is found.
+  assert.equal(get('lookup', { name: 'e' }).nodeid, nodeid)
+  assert.deepEqual([value(0), value(100)], [3, 'old'])
+})

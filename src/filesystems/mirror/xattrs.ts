@@ -23,41 +23,43 @@ export function xattrs(tree: Tree) {
   // A reply is encoded before the next request is looked at, so one buffer serves all.
   const scratch = Buffer.allocUnsafeSlow(XATTR_SIZE_MAX)
 
-  /** Where to read from. `ls -l` asks every file for its ACL, which should not cost a descriptor each. */
-  const path = (inode: MirrorInode): string | Errno => {
-    if (inode.fd >= 0 || inode.files !== null || inode.parent === null) return tree.magicLink(inode)
-    const parent = tree.magicLink(inode.parent)
-    return typeof parent === 'string' ? `${parent}/${inode.name}` : parent
+  /** Calls `read` with a path of the inode: the magic link of a descriptor, which is to be followed, or its name. */
+  const byPath = (inode: MirrorInode, read: (path: string, follow: boolean) => number): number => {
+    // `ls -l` asks every file for its ACL, which should not cost a descriptor each.
+    if (inode.fd < 0 && inode.files === null && inode.parent !== null) {
+      const parent = tree.magicLink(inode.parent)
+      const result = typeof parent === 'string' ? read(`${parent}/${inode.name}`, false) : parent
+      // The kernel caches access lists, and that there is none: those of another file of that name must not get there.
+      if (tree.statName(inode.parent, inode.name) === 0 && inode.is(tree.found)) return result
+    }
+    const link = tree.magicLink(inode)
+    return typeof link === 'string' ? read(link, true) : link
   }
-  const follows = (inode: MirrorInode): boolean =>
-    inode.fd >= 0 || inode.files !== null || inode.parent === null
 
   const read = (
     nodeid: number,
     size: number,
-    call: (follow: boolean, path: string, bytes: Buffer | null) => number,
+    call: (path: string, follow: boolean, bytes: Buffer | null) => number,
   ): Buffer | number => {
     const inode = tree.inode(nodeid)
     if (inode === undefined) return ESTALE
-    const place = path(inode)
-    if (typeof place !== 'string') return place
-    if (size === 0) return call(follows(inode), place, null)
-    const length = call(follows(inode), place, scratch)
-    if (length < 0) return length
-    return length > size ? ERANGE : scratch.subarray(0, length)
+    const bytes = size === 0 ? null : scratch
+    const length = byPath(inode, (path, follow) => call(path, follow, bytes))
+    if (length < 0 || bytes === null) return length
+    return length > size ? ERANGE : bytes.subarray(0, length)
   }
 
   return {
     getxattr: ({ nodeid, name, size }: GetxattrRequest) =>
-      read(nodeid, size, (follow, place, bytes) =>
-        follow ? sys.getxattr(place, name, bytes) : sys.lgetxattr(place, name, bytes),
+      read(nodeid, size, (path, follow, bytes) =>
+        follow ? sys.getxattr(path, name, bytes) : sys.lgetxattr(path, name, bytes),
       ),
 
     listxattr(request: ListxattrRequest) {
       const { nodeid, size } = request
       // Its size alone is that of what the caller may see, too.
-      const list = read(nodeid, XATTR_SIZE_MAX, (follow, place, bytes) =>
-        follow ? sys.listxattr(place, bytes) : sys.llistxattr(place, bytes),
+      const list = read(nodeid, XATTR_SIZE_MAX, (path, follow, bytes) =>
+        follow ? sys.listxattr(path, bytes) : sys.llistxattr(path, bytes),
       )
       if (typeof list === 'number') return list
       const shown = list.includes(TRUSTED) && !seesTrusted(request) ? withoutTrusted(list) : list
