@@ -12,6 +12,9 @@ import type { UnmountOptions } from './session.js'
 export class OpenedMount implements AsyncDisposable {
   readonly #mounted: Mounted
   #open = true
+  /** Kernel: its device number is the next mount's as soon as it is gone. */
+  #gone = false
+  #last: Promise<unknown> = Promise.resolve()
 
   /** Not for authors: use {@link openMount}. */
   constructor(mounted: Mounted) {
@@ -50,15 +53,23 @@ export class OpenedMount implements AsyncDisposable {
 
   /** Unmounts. Fails with EBUSY while the mount is in use; `lazy` detaches it then. Without effect once it is gone. */
   async unmount({ lazy = false }: UnmountOptions = {}): Promise<void> {
-    const { errno, said } = await unmountDevice({ ...this.#mounted, fd: this.fd }, lazy ? 'lazy' : 'clean')
-    if (errno < 0) throw systemError(errno, 'umount2', `unmounting ${this.mountPoint} failed: ${said}`)
-    this.#mounted.watchdog?.dismiss()
-    this.closeFd()
+    const unmounting = this.#last.then(() => this.#unmount(lazy))
+    this.#last = unmounting.catch(() => undefined)
+    await unmounting
   }
 
   /** Unmounts, detaching where the mount is busy. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.unmount({ lazy: true })
+  }
+
+  async #unmount(lazy: boolean): Promise<void> {
+    if (this.#gone) return
+    const { errno, said } = await unmountDevice({ ...this.#mounted, fd: this.fd }, lazy ? 'lazy' : 'clean')
+    if (errno < 0) throw systemError(errno, 'umount2', `unmounting ${this.mountPoint} failed: ${said}`)
+    this.#gone = true
+    this.#mounted.watchdog?.dismiss()
+    this.closeFd()
   }
 }
 

@@ -102,6 +102,15 @@ describe('fromFd', { skip, timeout: 60_000 }, () => {
     assert.equal((await session.closed).reason, 'outside')
   })
 
+  it('unmounts once, and never the mount that comes after it in the same place', async (t) => {
+    const made = await opened(t)
+    await made.unmount()
+    const session = await mount(made.mountPoint, oneFile, { onWarning: () => undefined })
+    cleanup(t, () => takeDown(session))
+    await Promise.all([made.unmount({ lazy: true }), made.unmount()])
+    assert.equal((await cat(made.mountPoint)).stdout, 'hello\n')
+  })
+
   it('refuses what cannot be served, and options of the mount', async () => {
     const file = openSync('/dev/null', 'r')
     await assert.rejects(fromFd(file, oneFile), { code: 'ERR_DEVFUSE_OPTION', message: /is not \/dev\/fuse/ })
