@@ -16,7 +16,7 @@ import {
   encodeNotifyStore,
 } from '../protocol/index.js'
 import type { NameEncoding } from '../protocol/index.js'
-import { systemError } from './errors.js'
+import { OptionError, systemError } from './errors.js'
 import type { Negotiation } from './init.js'
 import { NegotiationError, largestPayload } from './init.js'
 
@@ -113,19 +113,21 @@ export class Notifier {
 
   /** FUSE_NOTIFY_STORE: puts `data` into the page cache of an inode from byte `offset` on; the file grows where it ends past its end. */
   async store(nodeid: number, offset: number, data: Uint8Array): Promise<boolean> {
+    if (!(data instanceof Uint8Array))
+      throw new OptionError(`notify.store takes the data as a Uint8Array or Buffer, not ${typeof data}`)
     const { maxWrite } = this.#negotiation()
-    let known = true
-    for (let at = 0; known && at < data.byteLength; at += maxWrite) {
-      const chunk = data.subarray(at, at + maxWrite)
-      known = await this.#send(nodeid, () => {
+    return this.#inTurn(nodeid, async () => {
+      let known = true
+      for (let at = 0; known && at < data.byteLength; at += maxWrite) {
+        const chunk = data.subarray(at, at + maxWrite)
         const message = Buffer.alloc(HEAD_SIZE + chunk.byteLength)
         encodeNotifyStore(viewOf(message), 0, { nodeid, offset: offset + at, size: chunk.byteLength })
         const length = message.readUInt32LE(0)
         message.set(chunk, length - chunk.byteLength)
-        return message.subarray(0, length)
-      })
-    }
-    return known
+        known = await this.#write(message.subarray(0, length))
+      }
+      return known
+    })
   }
 
   /**
@@ -138,14 +140,16 @@ export class Notifier {
     const most = negotiation.agreed.has('FUSE_OVER_IO_URING')
       ? Math.min(negotiation.maxWrite, largestPayload(negotiation) - RETRIEVE_MARGIN)
       : negotiation.maxWrite
-    const parts: Buffer[] = []
-    for (let at = 0; at < size; at += most) {
-      const wanted = Math.min(most, size - at)
-      const part = await this.#retrieveChunk(nodeid, offset + at, wanted)
-      parts.push(part)
-      if (part.byteLength < wanted) break
-    }
-    return Buffer.concat(parts)
+    return this.#inTurn(nodeid, async () => {
+      const parts: Buffer[] = []
+      for (let at = 0; at < size; at += most) {
+        const wanted = Math.min(most, size - at)
+        const part = await this.#retrieveChunk(nodeid, offset + at, wanted)
+        parts.push(part)
+        if (part.byteLength < wanted) break
+      }
+      return Buffer.concat(parts)
+    })
   }
 
   /** FUSE_NOTIFY_RESEND: the kernel sends every unanswered request again, `resent` set. Needs FUSE_HAS_RESEND (7.40). */
@@ -204,9 +208,9 @@ export class Notifier {
     this.#unique += UNIQUE_STEP
     const reply = new Promise<Buffer>((resolve) => this.#retrievals.set(notifyUnique, resolve))
     try {
-      const known = await this.#small(nodeid, (view) =>
-        encodeNotifyRetrieve(view, 0, { notifyUnique, nodeid, offset, size }),
-      )
+      const message = Buffer.alloc(HEAD_SIZE)
+      const length = encodeNotifyRetrieve(viewOf(message), 0, { notifyUnique, nodeid, offset, size })
+      const known = await this.#write(message.subarray(0, length))
       return known ? await reply : Buffer.alloc(0)
     } finally {
       this.#retrievals.delete(notifyUnique)
@@ -230,8 +234,13 @@ export class Notifier {
 
   /** Sends what `make` makes, after everything sent for the same inode before. */
   #send(nodeid: number, make: () => Uint8Array): Promise<boolean> {
+    return this.#inTurn(nodeid, () => this.#write(make()))
+  }
+
+  /** Does `send` after everything sent for the same inode before. */
+  #inTurn<Result>(nodeid: number, send: () => Promise<Result>): Promise<Result> {
     const before = this.#tails.get(nodeid) ?? Promise.resolve()
-    const sent = before.then(() => this.#write(make()))
+    const sent = before.then(send)
     const tail = sent.catch(() => undefined)
     this.#tails.set(nodeid, tail)
     void tail.then(() => this.#tails.get(nodeid) === tail && this.#tails.delete(nodeid))
@@ -239,7 +248,8 @@ export class Notifier {
   }
 
   async #write(message: Uint8Array): Promise<boolean> {
-    if (this.#inFlight >= MOST_IN_FLIGHT) await new Promise<void>((go) => this.#waiting.push(go))
+    // Whoever is let go on may find that another one was faster.
+    while (this.#inFlight >= MOST_IN_FLIGHT) await new Promise<void>((go) => this.#waiting.push(go))
     this.#inFlight++
     try {
       const result = this.#ended ? ENOTCONN : await this.#transport.notify(message)

@@ -1,0 +1,23 @@
+// Notifications without a kernel: their order, and what is refused before anything is sent.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { OptionError, connect } from 'devfuse'
+
+describe('notifications about one inode', { timeout: 20_000 }, () => {
+  it('keep their order, also where one of them takes several messages', async () => {
+    const sent: string[] = []
+    const connection = await connect({}, { onNotify: ({ kind }) => sent.push(kind) })
+    const { notify } = connection.session
+    const stored = notify.store(2, 0, Buffer.alloc(3 << 20))
+    await Promise.all([stored, notify.invalInode(2)])
+    assert.deepEqual(sent, ['store', 'store', 'store', 'invalInode'])
+    await connection.close()
+  })
+
+  it('take bytes only', async () => {
+    const connection = await connect({})
+    const text = 'text' as unknown as Uint8Array
+    await assert.rejects(connection.session.notify.store(2, 0, text), OptionError)
+    await connection.close()
+  })
+})
