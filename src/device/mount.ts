@@ -1,8 +1,8 @@
 // Mounting: with the calls of the new mount interface or mount(2) for a process that may, fusermount3 for everybody else.
 // Before the first request: the descriptor comes from here.
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { loadNative, special } from '../native.js'
 import {
   AT_FDCWD,
@@ -23,7 +23,8 @@ import { mountByHelper } from './fusermount.js'
 import { MountError, explainDevice, explainMount } from './mount-error.js'
 import { connectionParameters, flagWords, parameters, sourceOf, typeOf } from './mount-options.js'
 import type { MountOptions, Parameter } from './mount-options.js'
-import { clearStaleMounts } from './stale.js'
+import { findMount, isFuse } from './mountinfo.js'
+import { clearStaleMounts, isDead } from './stale.js'
 import { Watchdog } from './watchdog.js'
 
 /** A mounted filesystem whose requests wait at `fd`. */
@@ -56,6 +57,10 @@ const EPERM = -1
 const ENOENT = -2
 const EINVAL = -22
 const ENOSYS = -38
+const ENOTCONN = -107
+
+/** Milliseconds to wait for a dead mount to say so. */
+const DEATH_IS_KNOWN = 1000
 
 /** Mounts at `path`. Throws a {@link MountError}, with nothing left mounted. */
 export async function mountDevice(path: string, options: MountOptions): Promise<Mounted> {
@@ -69,7 +74,7 @@ export async function mountDevice(path: string, options: MountOptions): Promise<
 
 /** Begins to mount at `path`; requests may come before it is finished. Throws a {@link MountError}, with nothing left mounted. */
 export async function beginMount(path: string, options: MountOptions): Promise<Mounting> {
-  const { mountPoint, mode } = await findMountPoint(resolve(path), options)
+  const { mountPoint, mode } = await findMountPoint(path, options)
   const watchdog = options.autoUnmount ? await Watchdog.start(mountPoint) : undefined
   try {
     const { mounted, finish } = await begin(mountPoint, mode, options)
@@ -131,9 +136,14 @@ async function findMountPoint(
   path: string,
   options: MountOptions,
 ): Promise<{ mountPoint: string; mode: number }> {
+  if (path === '')
+    throw new MountError('cannot mount on an empty path; name a directory', ENOENT, 'stat', path)
   try {
     const mountPoint = await realpath(path)
-    return { mountPoint, mode: (await stat(mountPoint)).mode }
+    const { mode } = await stat(mountPoint)
+    if (await isDeadThere(mountPoint))
+      throw Object.assign(new Error('the mount is dead'), { errno: ENOTCONN, code: 'ENOTCONN' })
+    return { mountPoint, mode }
   } catch (error) {
     const { errno = EINVAL, code } = error as NodeJS.ErrnoException
     if (code === 'ENOTCONN' && options.clearStale) {
@@ -148,6 +158,16 @@ async function findMountPoint(
           : 'check the path and its permissions'
     throw new MountError(`cannot mount on ${path}: stat says ${code}; ${fix}`, errno, 'stat', path)
   }
+}
+
+/** Kernel: the root of a dead mount still answers stat(2) while its attributes are cached. */
+async function isDeadThere(mountPoint: string): Promise<boolean> {
+  const mount = existsSync('/proc/self/mountinfo') ? findMount(mountPoint) : undefined
+  if (mount === undefined || !isFuse(mount)) return false
+  // Death is known at once; a server that hangs would keep us waiting.
+  const late = new AbortController()
+  const waited = sleep(DEATH_IS_KNOWN, false, { ref: false, signal: late.signal }).catch(() => false)
+  return Promise.race([isDead(mountPoint), waited]).finally(() => late.abort())
 }
 
 /** mount(2): the descriptor, or -errno where the kernel refuses. */

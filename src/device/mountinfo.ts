@@ -86,6 +86,8 @@ export function listFuseMounts(): MountInfo[] {
  * on the way; from there the rest of the path is taken literally, so that no FUSE server is ever asked.
  */
 export function findMount(path: string, mounts: MountInfo[] = readMountInfo()): MountInfo | undefined {
+  // Kernel: an empty path names nothing, not the working directory.
+  if (path === '') return undefined
   const { mount, at } = new Walk(mounts).to(absolute(path))
   return mount?.mountPointBytes === at ? mount : undefined
 }
@@ -95,8 +97,9 @@ export function containingMount(path: string, mounts: MountInfo[] = readMountInf
   return new Walk(mounts).to(absolute(path)).mount
 }
 
+/** With `..` in it, which leads out of where a symbolic link leads to, and not back to where the link is. */
 function absolute(path: string): string {
-  return Buffer.from(resolve(path), 'utf8').toString('latin1')
+  return Buffer.from(path.startsWith('/') ? path : `${process.cwd()}/${path}`, 'utf8').toString('latin1')
 }
 
 const MAX_SYMLINKS = 40
@@ -117,7 +120,8 @@ class Walk {
     )
     // A chroot below a mount has no line for '/'; without the chain of parents the last line is the best answer.
     if (bottom === undefined) {
-      return { mount: this.#mounts.findLast(({ mountPointBytes }) => mountPointBytes === path), at: path }
+      const at = resolve(path)
+      return { mount: this.#mounts.findLast(({ mountPointBytes }) => mountPointBytes === at), at }
     }
     const root = this.#top(bottom, '/')
     let mount = root

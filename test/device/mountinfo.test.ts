@@ -123,6 +123,11 @@ describe('findMount', () => {
       assert.equal(findMount(join(dir, 'relative'), mounts)?.id, 60)
       assert.equal(findMount(join(dir, 'loop/x'), mounts), undefined)
       assert.equal(findMount(join(dir, 'absolute'), mounts), undefined)
+      // Out of where the link leads to: not by text, which would make it the folder that the link is in.
+      symlinkSync('real/mnt', join(dir, 'deep'))
+      assert.equal(findMount(`${dir}/deep/../mnt`, mounts)?.id, 60)
+      assert.equal(findMount(`${dir}/deep/..`, mounts), undefined)
+      assert.equal(findMount('', mounts), undefined)
     } finally {
       rmSync(dir, { recursive: true })
     }

@@ -8,8 +8,12 @@ import { cleanup, mounted, run, sh, skip, skipUsers, takeDown } from '../support
 import { as, mountAt, oneFile, place, processesWith, serve, serverSource, until } from '../support/server.js'
 import type { Server } from '../support/server.js'
 
-const server = (t: TestContext, mnt: string, options: object, more = {}): Promise<Server> =>
-  serve(t, serverSource(`mount(${JSON.stringify(mnt)}, filesystem, ${JSON.stringify(options)})`), more)
+const server = (t: TestContext, mnt: string, options: object, more = {}, before = ''): Promise<Server> =>
+  serve(
+    t,
+    serverSource(`mount(${JSON.stringify(mnt)}, filesystem, ${JSON.stringify(options)})`, before),
+    more,
+  )
 
 const watchdogs = (mnt: string): number[] =>
   processesWith('devfuse-auto-unmount').filter((pid) => processesWith(mnt).includes(pid))
@@ -92,10 +96,12 @@ describe('autoUnmount', { skip, timeout: 60_000 }, () => {
 })
 
 describe('clearStale', { skip, timeout: 60_000 }, () => {
-  async function dead(t: TestContext, options: object, prefix: string[] = []): Promise<string> {
+  async function dead(t: TestContext, options: object, attrValid = 0): Promise<string> {
     const mnt = place(t)
     await sh(`chown 65534 ${mnt}`)
-    const { child, ended } = await server(t, mnt, options, { prefix })
+    const cached = `filesystem.getattr = ({ nodeid }) => ({ attr: attrs[nodeid], attrValid: ${attrValid} })`
+    const { child, ended } = await server(t, mnt, options, {}, cached)
+    await run('stat', [mnt])
     child.kill('SIGKILL')
     await ended
     assert.match((await run('ls', [mnt])).stderr, /not connected|denied/)
@@ -126,6 +132,16 @@ describe('clearStale', { skip, timeout: 60_000 }, () => {
       /not ours to clear: it belongs to user 1001/,
     )
     for (const mnt of [other, named, owned]) assert.notEqual(mountAt(mnt), undefined)
+  })
+
+  it('notices a dead mount whose root the kernel still has in its cache', async (t) => {
+    const mnt = await dead(t, {}, 3600)
+    assert.equal((await run('stat', [mnt])).code, 0)
+    await assert.rejects(mount(mnt, oneFile), { code: 'ENOTCONN', message: /devfuse unmount/ })
+    const session = await mount(mnt, oneFile, { clearStale: true })
+    cleanup(t, () => takeDown(session))
+    await session.unmount()
+    assert.equal(mountAt(mnt), undefined, 'nothing was below')
   })
 
   it('leaves a living server alone that answers ENOTCONN by itself', async (t) => {

@@ -2,9 +2,13 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { join } from 'node:path'
-import { mount, ENOENT, EISDIR } from 'devfuse'
+import { mount, openMount, unmount, ENOENT, EISDIR } from 'devfuse'
+import { mountFs } from 'devfuse/fs'
+import { mountMemory } from 'devfuse/memory'
+import { mountMirror } from 'devfuse/mirror'
 import type { Attr, Entry, Filesystem, Request } from 'devfuse'
 import { cleanup, mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
 
@@ -268,6 +272,33 @@ describe('mount()', { skip, timeout: 60_000 }, () => {
   it('says what is wrong with a mount point', async (t) => {
     const mnt = temporary(t)
     await assert.rejects(mount(join(mnt, 'absent'), {}), { code: 'ENOENT', syscall: 'stat' })
+  })
+
+  it('takes `..` in a mount point as the kernel does, and an empty path for none', async (t) => {
+    const folder = temporary(t)
+    mkdirSync(join(folder, 'real/deep'), { recursive: true })
+    mkdirSync(join(folder, 'real/mnt'))
+    mkdirSync(join(folder, 'mnt'))
+    symlinkSync('real/deep', join(folder, 'link'))
+    const session = await mount(`${folder}/link/../mnt`, flat({}))
+    cleanup(t, () => takeDown(session))
+    assert.equal(session.mountPoint, join(realpathSync(folder), 'real/mnt'))
+    await unmount(`${folder}/link/../mnt`)
+    assert.equal((await session.closed).reason, 'outside')
+    for (const empty of [mount('', flat({})), openMount('')])
+      await assert.rejects(empty, { code: 'ENOENT', message: /empty path/ })
+    await assert.rejects(unmount(''), { code: 'EINVAL' })
+  })
+
+  it('takes no file as the mount point of a filesystem whose root is a directory', async (t) => {
+    const folder = temporary(t)
+    const file = join(folder, 'file')
+    writeFileSync(file, 'below')
+    const refused = { code: 'ENOTDIR', message: /is no directory/ }
+    await assert.rejects(mountMemory(file), refused)
+    await assert.rejects(mountMirror(folder, file), refused)
+    await assert.rejects(mountFs({ readdir: () => [] }, file), refused)
+    assert.equal(readFileSync(file, 'utf8'), 'below')
   })
 
   it('tells wanted, offered and agreed apart', async (t) => {

@@ -9,6 +9,7 @@ import type { PathFilesystem } from './path-filesystem.js'
 import { S_IFDIR } from '../../syscalls/index.js'
 import { recognise } from './recognise.js'
 import { statMethod } from './stat-method.js'
+import { requireDirectory } from '../mount-point.js'
 
 /** An object of any kind that {@link recognise} knows. */
 export type AnyFilesystem = object
@@ -26,6 +27,7 @@ export async function mountFs(
 ): Promise<Session> {
   const { path, shape: shapeOptions, session } = splitOptions(options)
   const { fs, shape } = recognise(fsLike, shapeOptions)
+  await requireDirectory(mountPoint)
   await fs.init?.()
   try {
     if (shapeOptions.root !== undefined) await checkRoot(fs, shapeOptions.root)

@@ -12,6 +12,7 @@ import { resolveMemoryOptions } from './options.js'
 import type { MemoryOptions, ResolvedMemoryOptions } from './options.js'
 import { Tree } from './tree.js'
 import { xattrs } from './xattrs.js'
+import { requireDirectory } from '../mount-point.js'
 
 export type { MemoryOptions } from './options.js'
 
@@ -57,8 +58,9 @@ export function memoryFilesystem(options: MemoryOptions = {}): MemoryFilesystem 
 }
 
 /** Mounts an empty filesystem in memory at `mountPoint`. */
-export function mountMemory(mountPoint: string, options: MemoryOptions = {}): Promise<Session> {
+export async function mountMemory(mountPoint: string, options: MemoryOptions = {}): Promise<Session> {
   const filesystem = memoryFilesystem(options)
+  await requireDirectory(mountPoint)
   return mount(mountPoint, filesystem, filesystem.mountOptions)
 }
 

@@ -1,7 +1,7 @@
 // devfuse/mirror: a directory tree, mounted a second time, its file data served by the kernel (passthrough).
 // This file puts the parts together; start reading at tree.ts.
 import { realpathSync } from 'node:fs'
-import { resolve, sep } from 'node:path'
+import { sep } from 'node:path'
 import { OptionError, mount } from '../../index.js'
 import type { Filesystem, Negotiation, Notifier, Session, SessionOptions } from '../../index.js'
 import { ST_NODEV, ST_NOEXEC, ST_NOSUID, ST_RDONLY } from '../../syscalls/index.js'
@@ -23,6 +23,7 @@ import type { MirrorTeam } from './team.js'
 import { Tree } from './tree.js'
 import { UnopenedDirectories, keepsListings } from './unopened-directories.js'
 import { xattrs } from './xattrs.js'
+import { requireDirectory } from '../mount-point.js'
 
 export { SourceError } from './source.js'
 export type { CacheTimes, MirrorOptions } from './options.js'
@@ -166,6 +167,7 @@ export async function mountMirror(
   if (workers !== 1) return mountShared(source, mountPoint, rest, { workers, pinWorkers })
   const filesystem = mirror(source, rest)
   try {
+    await requireDirectory(mountPoint)
     if (!filesystem.detached) refuseInside(source, mountPoint)
     return await mount(mountPoint, filesystem, filesystem.mountOptions)
   } catch (error) {
@@ -183,6 +185,7 @@ async function mountShared(
   const resolved = resolveMirrorOptions(options)
   const opened = openSource(source, accessOf(resolved.session))
   try {
+    await requireDirectory(mountPoint)
     if (!opened.detached) refuseInside(source, mountPoint)
     return await mountTeam(opened, mountPoint, resolved, mountOptionsOf(opened, resolved, false), team)
   } finally {
@@ -192,8 +195,8 @@ async function mountShared(
 }
 
 function refuseInside(source: string, mountPoint: string): void {
-  const outer = realpathSync(source)
-  const inner = realpathSync(resolve(mountPoint))
+  const outer = realpathSync.native(source)
+  const inner = realpathSync.native(mountPoint)
   if (inner !== outer && !inner.startsWith(outer === sep ? sep : outer + sep)) return
   throw new OptionError(
     `the mount point ${mountPoint} lies inside the source ${source}, and only root (CAP_SYS_ADMIN) can keep a mirror from ` +
