@@ -154,6 +154,9 @@ export function parseArguments(
     const extra = JSON.stringify(positionals[wanted.length])
     throw new UsageError(`unexpected argument ${extra}; usage: devfuse ${command.name} ${wanted.join(' ')}`)
   }
+  const empty = positionals.indexOf('')
+  if (empty >= 0)
+    throw new UsageError(`${wanted[empty]} is empty; usage: devfuse ${command.name} ${wanted.join(' ')}`)
   return { help: false, positionals, options }
 }
 

@@ -1,5 +1,6 @@
 // mount(): the one call that turns an object of handlers, or a module that exports one, into a mounted filesystem.
 import { beginMount } from '../device/mount.js'
+import type { Mounting } from '../device/mount.js'
 import { clearDeadMount } from '../device/unmount.js'
 import type { Transport } from '../device/transport.js'
 import { abortable } from './abort.js'
@@ -14,7 +15,7 @@ import { Session } from './session.js'
 import { chooseTransport, makeTransport } from './transport.js'
 import { Team, forTeam } from './team.js'
 import type { TeamPlan } from './team.js'
-import { unwatch, watch } from './shutdown.js'
+import { arriving, unwatch, watch } from './shutdown.js'
 import { mountInWorker } from './worker-session.js'
 import type { WorkerSession } from './worker-session.js'
 
@@ -130,30 +131,45 @@ function begin(
   resolved: ResolvedOptions,
   team?: Team,
 ): Promise<Session> {
-  return abortable(resolved.signal, async () => {
+  let session: Session | undefined
+  const make = async (): Promise<Session> => {
     const { mounted, finish } = await beginMount(mountPoint, resolved)
     const transport = makeTransport(mounted.fd, resolved, team?.queues)
-    const session = new Session(transport, filesystem, resolved, mounted)
+    session = new Session(transport, filesystem, resolved, mounted)
     // From here on the end of this thread or process takes the mount with it, even one that gets its place just then.
     transport.detachAtExit(mounted.mountPoint, mounted.minor)
     watch(session, false)
-    if (!resolved.syncInit) await placed(finish, session, transport)
-    const [started, finished] = await Promise.allSettled([
-      session.start(),
-      resolved.syncInit ? finish() : undefined,
-    ])
-    if (started.status === 'fulfilled' && finished.status === 'fulfilled') {
-      await team?.join(session, resolved).catch(async (error: unknown) => {
-        session.abort()
-        await session.shutdown()
-        throw error
-      })
-      return session
-    }
-    if (started.status === 'fulfilled') await session.shutdown()
-    else await clearDeadMount(mounted)
-    throw started.status === 'rejected' ? started.reason : (finished as PromiseRejectedResult).reason
-  })
+    await serve(session, { mounted, finish }, resolved, transport, team)
+    return session
+  }
+  const detachNow = (): void => session?.detachNow()
+  return abortable(resolved.signal, () => arriving(resolved.handleSignals, make, { detachNow }))
+}
+
+/** Serves from the first request on, until INIT is answered and the mount is in its place. Throws with nothing left mounted. */
+async function serve(
+  session: Session,
+  { mounted, finish }: Mounting,
+  resolved: ResolvedOptions,
+  transport: Transport,
+  team: Team | undefined,
+): Promise<void> {
+  if (!resolved.syncInit) await placed(finish, session, transport)
+  const [started, finished] = await Promise.allSettled([
+    session.start(),
+    resolved.syncInit ? finish() : undefined,
+  ])
+  if (started.status === 'fulfilled' && finished.status === 'fulfilled') {
+    await team?.join(session, resolved).catch(async (error: unknown) => {
+      session.abort()
+      await session.shutdown()
+      throw error
+    })
+    return
+  }
+  if (started.status === 'fulfilled') await session.shutdown()
+  else await clearDeadMount(mounted)
+  throw started.status === 'rejected' ? started.reason : (finished as PromiseRejectedResult).reason
 }
 
 async function placed(finish: () => Promise<void>, session: Session, transport: Transport): Promise<void> {

@@ -37,6 +37,8 @@ function onSignal(signal: NodeJS.Signals): void {
 function finish(signal: NodeJS.Signals, handled: boolean): void {
   uninstallSignals()
   if (!handled) process.kill(process.pid, signal)
+  // A program that goes on may have mounted meanwhile.
+  else if (signalled.size > 0) installSignals()
 }
 
 function onExit(): void {
@@ -59,6 +61,11 @@ export function tell<Problem>(onWarning: (problem: Problem) => void, problem: Pr
   }
 }
 
+function installSignals(): void {
+  installed = true
+  for (const signal of SIGNALS) process.prependListener(signal, onSignal)
+}
+
 function uninstallSignals(): void {
   for (const signal of SIGNALS) process.off(signal, onSignal)
   installed = false
@@ -70,9 +77,7 @@ export function watch(session: Unmountable, signals: boolean): void {
   sessions.add(session)
   if (!signals) return
   signalled.add(session)
-  if (installed) return
-  installed = true
-  for (const signal of SIGNALS) process.prependListener(signal, onSignal)
+  if (!installed) installSignals()
 }
 
 /** The session has ended. */
@@ -81,4 +86,33 @@ export function unwatch(session: Unmountable): void {
   signalled.delete(session)
   if (sessions.size === 0) process.off('exit', onExit)
   if (signalled.size === 0 && installed && !ending) uninstallSignals()
+}
+
+/**
+ * Makes a session whose mount shows before it is there. A signal that comes in between (`signals`) waits for it, and takes it away;
+ * `giveUp` makes that wait short. A second one calls `detachNow`.
+ */
+export async function arriving<Live extends Unmountable>(
+  signals: boolean,
+  make: () => Promise<Live>,
+  { giveUp, detachNow }: { giveUp?: () => void; detachNow?: () => void } = {},
+): Promise<Live> {
+  let made: Promise<Live> | undefined
+  const pending: Unmountable = {
+    shutdown: async () => {
+      giveUp?.()
+      await made?.then(
+        (session) => session.shutdown(),
+        () => undefined,
+      )
+    },
+    detachNow: () => detachNow?.(),
+  }
+  watch(pending, signals)
+  try {
+    made = make()
+    return await made
+  } finally {
+    unwatch(pending)
+  }
 }

@@ -13,7 +13,7 @@ import { resolveOptions, resolveWorkers } from './options.js'
 import type { ModuleOptions } from './options.js'
 import { settlesWithin } from './patience.js'
 import type { Closed, UnmountOptions } from './session.js'
-import { tell, unwatch, watch } from './shutdown.js'
+import { arriving, tell, unwatch, watch } from './shutdown.js'
 import type { Unmountable } from './shutdown.js'
 import type { SessionStats } from './stats.js'
 import { startThread } from './workers.js'
@@ -80,11 +80,13 @@ export async function mountInWorker(
   const first = hearOfMount(worker, port, onWarning)
   const stop = (): void => void giveUp(worker, port, first)
   signal?.addEventListener('abort', stop, { once: true })
-  try {
-    const started = await first
-    const session = new WorkerSession(worker, port, started, onWarning)
+  const make = async (): Promise<WorkerSession> => {
+    const session = new WorkerSession(worker, port, await first, onWarning)
     watch(session, handleSignals)
     return session
+  }
+  try {
+    return await arriving(handleSignals, make, { giveUp: stop })
   } catch (error) {
     await worker.terminate()
     if (signal !== undefined) throwIfAborted(signal)

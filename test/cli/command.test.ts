@@ -98,6 +98,10 @@ describe('parseArguments', () => {
     assert.equal(parseArguments(example, ['-h']).help, true)
   })
 
+  it('takes no empty path, which would be the working directory', () => {
+    assert.equal(mistake('a', ''), 'MNT is empty; usage: devfuse example SRC MNT')
+  })
+
   it('names unknown options and the one that was meant', () => {
     assert.equal(mistake('a', 'b', '--passthru'), 'unknown option --passthru; did you mean --passthrough?')
     assert.match(mistake('a', 'b', '--wings'), /unknown option --wings; `devfuse example --help` lists/)

@@ -60,6 +60,28 @@ describe('the end of the serving process', { skip, timeout: 60_000 }, () => {
     })
   }
 
+  for (const form of ['this thread', 'a worker']) {
+    it(`unmounts on a signal that comes while it mounts, served by ${form}`, async (t) => {
+      const mnt = join(temporary(t), 'mnt')
+      mkdirSync(mnt)
+      cleanup(t, async () => {
+        if (isMounted(mnt)) await sh(`umount -l ${mnt}`)
+      })
+      // INIT: the mount shows, and mount() has not resolved.
+      const source = `export default { init: () => void process.kill(process.pid, 'SIGTERM') }`
+      const script = `
+        import { mount } from 'devfuse'
+        const module = new URL('data:text/javascript,' + encodeURIComponent(${JSON.stringify(source)}))
+        await mount(${JSON.stringify(mnt)}, module, { worker: ${form === 'a worker'} })
+        setInterval(() => undefined, 1000)
+      `
+      const server = spawn(process.execPath, ['--input-type=module', '-e', script], { timeout: 30_000 })
+      const [, signal] = (await once(server, 'exit')) as [number | null, NodeJS.Signals | null]
+      assert.equal(signal, 'SIGTERM')
+      assert.equal(isMounted(mnt), false)
+    })
+  }
+
   it('leaves the end of the process to a signal handler of the program', async (t) => {
     const server = await serve(t, `process.on('SIGTERM', () => session.closed.then(() => process.exit(7)))`)
     server.signal('SIGTERM')
