@@ -50,10 +50,17 @@ function placeOf(mounted: Mounted): string | undefined {
 
 const COVERED = ''
 
+/** Whether the mount of a connection that has ended is still where it was made. */
+export function isLeftBehind(mounted: Mounted): boolean {
+  return placeOf({ ...mounted, fd: -1 }) !== undefined
+}
+
 /** How an unmount ended: 0, or -errno and what to say about it. */
 export interface Unmounted {
   errno: number
   said: string
+  /** There was nothing to unmount: the mount had been taken away, or detached, before. */
+  nowhere?: true
 }
 
 /**
@@ -62,7 +69,7 @@ export interface Unmounted {
  */
 export async function unmountDevice(mounted: Mounted, how: 'clean' | 'lazy' | 'abort'): Promise<Unmounted> {
   const path = placeOf(mounted)
-  if (mounted.how === 'fd' || path === undefined) return { errno: 0, said: '' }
+  if (mounted.how === 'fd' || path === undefined) return { errno: 0, said: '', nowhere: true }
   if (path === COVERED) return { errno: EBUSY, said: 'another mount covers it; unmount that one first' }
   if (how === 'abort' && isAlive(mounted)) abortConnection(mounted)
   const lazy = how !== 'clean'

@@ -10,7 +10,8 @@ import { PROTOCOL_MINOR } from './init.js'
 import type { Negotiation } from './init.js'
 import type { SessionOptions } from './options.js'
 import { serve } from './serve.js'
-import type { Closed, Session } from './session.js'
+import type { Closed } from './closed.js'
+import type { Session } from './session.js'
 
 /** A reply as a kernel reads it: `error` is 0 or -errno; the rest are the fields of the operation, see docs/operations.md. */
 export type KernelReply = FakeReply

@@ -16,23 +16,14 @@ import type { Filesystem } from './filesystem.js'
 import { NegotiationError, wishes } from './init.js'
 import { Guard } from './guard.js'
 import type { Negotiation } from './init.js'
+import { closedBy } from './closed.js'
+import type { Closed } from './closed.js'
 import type { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
 import { settlesWithin } from './patience.js'
 import { tell, unwatch, watch } from './shutdown.js'
 import type { Unmountable } from './shutdown.js'
 import type { SessionStats } from './stats.js'
-
-/** How a session ended. */
-export interface Closed {
-  /**
-   * `unmount`: by us; `outside`: someone else unmounted it; `aborted`: the connection was aborted through fusectl or
-   * by a request timeout; `error`: the device failed.
-   */
-  reason: 'unmount' | 'outside' | 'aborted' | 'error'
-  /** What the device said last, negative; 0 after an unmount. */
-  errno: number
-}
 
 /** Options of {@link Session.unmount}. */
 export interface UnmountOptions {
@@ -46,11 +37,8 @@ const MAX_AFTERLIFE = 2000
 /** How long a clean unmount may take before the mount is detached, in milliseconds. */
 const PATIENCE = 5000
 
+const EBUSY = -16
 const ENODEV = -19
-const ECONNABORTED = -103
-
-/** What the last word of the device means. */
-const REASONS: Record<number, Closed['reason']> = { [ENODEV]: 'outside', [ECONNABORTED]: 'aborted' }
 
 /** A mounted filesystem. `await using` unmounts it at the end of the block. */
 export class Session implements Unmountable, BackingDevice, AsyncDisposable {
@@ -296,11 +284,13 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
       return
     }
     this.#attempts++
+    let detachedBefore = false
     try {
       // Once it is closed, its number may be another connection's.
       const unmounting = unmountDevice({ ...this.#mounted, fd: this.fd }, how)
       this.#leaving = unmounting
-      const { errno, said } = await unmounting
+      const { errno, said, nowhere } = await unmounting
+      detachedBefore = nowhere === true
       if (errno < 0) {
         throw systemError(
           errno,
@@ -308,17 +298,24 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
           `unmounting ${this.mountPoint} failed: ${describeErrno(errno)}, ${said}`,
         )
       }
-      this.#unmounted = true
+      this.#unmounted ||= !detachedBefore
     } finally {
       this.#attempts--
     }
     // Kernel: after the last use of the mount reading the device says ENODEV, which ends the session. A busy mount that
     // was detached lazily goes on being served until its last file is closed.
-    if (how === 'clean') await this.#afterlife()
+    if (how === 'clean') await this.#afterlife(detachedBefore)
   }
 
-  async #afterlife(): Promise<void> {
+  async #afterlife(detachedBefore: boolean): Promise<void> {
     if (!(await settlesWithin(this.#over, MAX_AFTERLIFE))) {
+      if (detachedBefore) {
+        throw systemError(
+          EBUSY,
+          'umount2',
+          `unmounting ${this.mountPoint} failed: it was detached before, and ends with the last file in use`,
+        )
+      }
       this.report(
         warning(
           'ERR_DEVFUSE_UNMOUNT',
@@ -335,8 +332,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   #end(errno: number): void {
     if (this.#ended !== undefined) return
     const byUs = this.#unmounted || this.#attempts > 0 || errno === 0
-    const reason = byUs ? 'unmount' : (REASONS[errno] ?? 'error')
-    this.#ended = { reason, errno: byUs ? 0 : errno }
+    this.#ended = byUs ? { reason: 'unmount', errno: 0 } : closedBy(errno, this.#mounted)
     unwatch(this)
     this.#control?.close()
     this.#transport.close()

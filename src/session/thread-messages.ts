@@ -7,7 +7,7 @@ import { AbortError, DevfuseWarning, OptionError, UnsupportedError } from './err
 import { NegotiationError } from './init.js'
 import type { Negotiation } from './init.js'
 import type { ModuleOptions } from './options.js'
-import type { Closed } from './session.js'
+import type { Closed } from './closed.js'
 import type { TeamPlan } from './team.js'
 
 /** The first message to the thread; what follows goes over `port`. */

@@ -9,6 +9,7 @@ import { mount, openMount, unmount, ENOENT, EISDIR } from 'devfuse'
 import { mountFs } from 'devfuse/fs'
 import { mountMemory } from 'devfuse/memory'
 import { mountMirror } from 'devfuse/mirror'
+import { closedBy } from '#dist/session/closed.js'
 import type { Attr, Entry, Filesystem, Request } from 'devfuse'
 import { cleanup, mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
 
@@ -225,6 +226,26 @@ describe('the end of a session', { skip, timeout: 60_000 }, () => {
     busy.stdin.end()
     await once(busy, 'close')
     await session.unmount()
+  })
+
+  it('says EBUSY, too, once it is detached, and lets its last file be', async (t) => {
+    const { session, mnt } = await mounted(t, flat({ a: '1' }))
+    const busy = spawn('sh', ['-c', `exec 3< ${mnt}/a && echo in && read line; cat <&3`])
+    cleanup(t, () => busy.kill('SIGKILL'))
+    await once(busy.stdout, 'data')
+    await session.unmount({ lazy: true })
+    await assert.rejects(session.unmount(), { code: 'EBUSY', message: /detached before/ })
+    busy.stdin.end('\n')
+    assert.equal(String((await once(busy.stdout, 'data'))[0]), '1')
+    assert.deepEqual(await session.closed, { reason: 'unmount', errno: 0 })
+  })
+
+  it('tells a connection that the kernel ended from one that was unmounted', async (t) => {
+    const { session } = await mounted(t, flat({}))
+    const ENODEV = -19
+    assert.equal(closedBy(ENODEV, session.mounted).reason, 'aborted')
+    await session.unmount()
+    assert.equal(closedBy(ENODEV, session.mounted).reason, 'outside')
   })
 
   it('notices an unmount from outside', async (t) => {

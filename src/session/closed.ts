@@ -1,0 +1,26 @@
+// How a session ended, told from the last word of its device.
+import { isLeftBehind } from '../device/unmount.js'
+import type { Mounted } from '../device/mount.js'
+
+const ENODEV = -19
+const ECONNABORTED = -103
+
+/** How a session ended. */
+export interface Closed {
+  /**
+   * `unmount`: by us; `outside`: someone else unmounted it; `aborted`: the connection was aborted through fusectl or
+   * by a request timeout; `error`: the device failed.
+   */
+  reason: 'unmount' | 'outside' | 'aborted' | 'error'
+  /** What the device said last, negative; 0 after an unmount. */
+  errno: number
+}
+
+/** What the last word of the device means, where we did not end it ourselves. */
+export function closedBy(errno: number, mounted: Mounted | undefined): Closed {
+  if (errno === ECONNABORTED) return { reason: 'aborted', errno }
+  if (errno !== ENODEV) return { reason: 'error', errno }
+  // Kernel: a request timeout says ENODEV as well, but leaves the mount where it is.
+  const timedOut = mounted !== undefined && isLeftBehind(mounted)
+  return { reason: timedOut ? 'aborted' : 'outside', errno }
+}
