@@ -6,6 +6,7 @@ import type { Transport } from '../device/transport.js'
 import { describeErrno } from '../protocol/index.js'
 import type { NameEncoding } from '../protocol/index.js'
 import type { Dispatcher } from './dispatch.js'
+import { syscalls } from '../syscalls/index.js'
 import { OptionError, requireLinux } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { largestPayload } from './init.js'
@@ -59,7 +60,7 @@ export function requireShareable(filesystem: { shareable?: boolean }, agreed: Ne
  * here the filesystem's `init` is called with its result, and `destroy` at the end. Kernel: a request is answered by the thread
  * that read it, and whichever thread is idle reads the next one.
  *
- * Throws an OptionError unless the filesystem says `shareable: true`. Source: Documentation/filesystems/fuse/fuse.rst.
+ * Throws an OptionError unless the filesystem says `shareable: true`, and what its `init` throws; the descriptor is closed then. Source: Documentation/filesystems/fuse/fuse.rst.
  */
 export function serveClone<Name extends string | Buffer = string>(
   clone: Clone,
@@ -67,8 +68,16 @@ export function serveClone<Name extends string | Buffer = string>(
   options: Pick<SessionOptions, 'onWarning' | 'busyPoll'> = {},
 ): CloneSession {
   requireLinux('device clones exist on Linux only')
-  requireShareable(filesystem, clone.negotiation.agreed)
-  return new CloneSession(clone, filesystem as unknown as Filesystem, options)
+  const { encoding, negotiation, rules } = clone
+  let resolved: ResolvedOptions
+  try {
+    requireShareable(filesystem, negotiation.agreed)
+    resolved = { ...resolveOptions({ ...options, encoding, maxWrite: negotiation.maxWrite }), ...rules }
+  } catch (error) {
+    syscalls.close(clone.fd)
+    throw error
+  }
+  return new CloneSession(clone, filesystem as unknown as Filesystem, resolved)
 }
 
 /**
@@ -80,14 +89,11 @@ export class CloneSession extends Served {
   readonly #siblings: Siblings
 
   /** Not for authors: use {@link serveClone}. */
-  constructor(clone: Clone, filesystem: Filesystem, options: Pick<SessionOptions, 'onWarning' | 'busyPoll'>) {
-    const { encoding, negotiation, rules } = clone
-    const { maxWrite } = negotiation
-    const resolved = { ...resolveOptions({ ...options, encoding, maxWrite }), ...rules }
-    const transport = transportOf(clone, resolved.maxWrite)
-    super(transport, filesystem, resolved, negotiation.wanted, new Counters(clone.counters))
+  constructor(clone: Clone, filesystem: Filesystem, options: ResolvedOptions) {
+    const { negotiation } = clone
+    const transport = transportOf(clone, options.maxWrite)
+    super(transport, filesystem, options, negotiation.wanted, new Counters(clone.counters))
     this.#clone = clone
-    this.dispatcher.adopt(negotiation)
     this.dispatcher.notifier.numberFrom(FIRST_RETRIEVAL + clone.index * IDS_PER_CLONE)
     this.#siblings = new Siblings(clone.key, {
       interrupted: (unique) => this.dispatcher.interrupts.interrupt(unique),
@@ -95,8 +101,9 @@ export class CloneSession extends Served {
       ended: () => this.end(),
     })
     this.dispatcher.siblings = this.#siblings
-    this.serve()
     try {
+      this.dispatcher.adopt(negotiation)
+      this.serve()
       this.transport.negotiated?.(largestPayload(negotiation), negotiation.agreed)
     } catch (error) {
       this.end()

@@ -37,8 +37,9 @@ export type WorkerMessage =
  * `shareable: true`, or makes one from `workerData`, which is its `workerData` of node:worker_threads, too. Resolves with the
  * threads once all of them serve. They end with the mount, and keep the process alive until then.
  *
- * Rejects where a thread fails to start; those that serve already go on. One that dies later is reported through `onWarning`, its
- * unanswered requests fail with ECONNABORTED, and the others go on.
+ * Rejects where a thread fails to start; those that serve already go on. One that ends later takes its unanswered requests with it
+ * (ECONNABORTED), and the others go on; what it died of, if anything, is reported through `onWarning`. An OptionError names a `count`
+ * that is none, and `workerData` that cannot be copied.
  */
 export async function addWorkers(
   session: Session,
@@ -46,20 +47,25 @@ export async function addWorkers(
   count: number,
   options: { workerData?: unknown } = {},
 ): Promise<Worker[]> {
-  return Promise.all(
-    Array.from({ length: count }, async () => {
-      const clone = session.clone()
-      const hired = new Recruit(String(module), options.workerData, [clone.mountPoint])
-      try {
-        await hired.ready
-      } catch (error) {
-        syscalls.close(clone.fd)
-        throw error
-      }
-      await hired.serve(session, { clone })
-      return hired.worker
-    }),
-  )
+  if (!Number.isInteger(count) || count < 0)
+    throw new OptionError(`addWorkers() takes how many threads to start, 0 or more, not ${String(count)}`)
+  const add = (): Promise<Worker> => addWorker(session, String(module), options.workerData)
+  return Promise.all(Array.from({ length: count }, add))
+}
+
+async function addWorker(session: Session, module: string, workerData: unknown): Promise<Worker> {
+  const clone = session.clone()
+  let hired: Recruit | undefined
+  try {
+    hired = new Recruit(module, workerData, [clone.mountPoint])
+    await hired.ready
+  } catch (error) {
+    syscalls.close(clone.fd)
+    await hired?.dismiss()
+    throw uncloneable('workerData', error)
+  }
+  await hired.serve(session, { clone })
+  return hired.worker
 }
 
 /** A worker thread that imports a filesystem, and then waits for a mount to serve. */
@@ -164,11 +170,16 @@ export async function recruit(count: number, module: string, data: unknown): Pro
     return recruits
   } catch (error) {
     await Promise.all(recruits.map((one) => one.dismiss()))
-    if ((error as { name?: string }).name !== 'DataCloneError') throw error
-    throw new OptionError(`option \`data\` cannot be copied to a worker: ${(error as Error).message}`, {
-      cause: error,
-    })
+    throw uncloneable('data', error)
   }
+}
+
+/** An error, or what it means where it says that the value of an option cannot go to another thread. */
+function uncloneable(option: string, error: unknown): unknown {
+  if ((error as { name?: string }).name !== 'DataCloneError') return error
+  return new OptionError(`option \`${option}\` cannot be copied to a worker: ${(error as Error).message}`, {
+    cause: error,
+  })
 }
 
 /**

@@ -120,6 +120,15 @@ describe('device clones', { skip, timeout: 120_000 }, () => {
     await assert.rejects(addWorkers(session, 'data:text/javascript,process.exit(4)', 1), /exit code 4/)
     const failing = 'export default { shareable: true, init() { throw new Error("no luck") } }'
     await assert.rejects(addWorkers(session, `data:text/javascript,${failing}`, 1), /no luck/)
+    const staying = 'setInterval(() => undefined, 1000); export default {}'
+    await assert.rejects(addWorkers(session, `data:text/javascript,${staying}`, 1), /shareable/)
+    const uncloneable = { workerData: () => 1 }
+    await assert.rejects(addWorkers(session, 'data:text/javascript,', 1, uncloneable), /workerData.*copied/)
+    for (const count of [-1, Number.NaN, 'auto' as never])
+      await assert.rejects(addWorkers(session, 'data:text/javascript,', count), /how many threads/)
+    const clone = session.clone()
+    const hapless = { shareable: true, init: () => assert.fail('no luck') }
+    assert.throws(() => serveClone(clone, hapless), /no luck/)
     // The thread's own copy goes with the thread.
     for (let i = 0; i < 300 && openDevices() > before + 1; i++) await delay(10)
     assert.equal(openDevices(), before + 1)
