@@ -64,8 +64,8 @@ interface InodeMode {
   backingId: number
   /** The id that the library opened itself, closed with the last passthrough open. */
   owned: BackingId | undefined
-  /** Device and inode number of the real file behind it; undefined until a second open wants to join the first, '' for any. */
-  identity: string | undefined
+  /** Device and inode number of the real file behind it, for the easy form. */
+  identity: string
 }
 
 /** Kernel: fuse_passthrough_open refuses these beside FOPEN_PASSTHROUGH with EINVAL, seen as EIO. */
@@ -139,7 +139,7 @@ export class Passthrough {
     const mode = inode ?? this.#newMode(nodeid)
     mode.backingId = owned.id
     mode.owned = owned
-    mode.identity = undefined
+    mode.identity = identityOf(fd)
     this.#count(mode, fh, 'passthrough', fd, flags)
     this.#opens++
     return { fh, openFlags: (openFlags & ~FORBIDDEN) | FOPEN_PASSTHROUGH, backingId: owned.id }
@@ -195,8 +195,6 @@ export class Passthrough {
     flags: number,
   ): ResolvedOpen {
     const { backingId } = inode
-    // Before anything is counted or released: until now the only open is the one that the id was made for.
-    inode.identity ??= firstIdentity(inode)
     if (explicit !== undefined && explicit !== backingId) {
       throw new OptionError(
         `the inode is open with backing id ${backingId}, and the kernel answers EIO to a second id (${explicit}) ` +
@@ -359,11 +357,6 @@ const found = new StatxBuffer()
 /** What tells one real file from another; empty where the descriptor does not say. */
 function identityOf(fd: number): string {
   return syscalls.fstatx(fd, 0, found) < 0 ? '' : `${found.dev}:${found.ino}`
-}
-
-function firstIdentity({ files }: InodeMode): string {
-  for (const { fd, passthrough } of files.values()) if (fd >= 0 && passthrough > 0) return identityOf(fd)
-  return ''
 }
 
 function closeOwn(file: OpenFile): void {
