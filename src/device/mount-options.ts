@@ -58,8 +58,8 @@ export interface MountOptions {
   options?: readonly string[]
   /**
    * Make the kernel wait for our answer to INIT inside the mount call (FUSE_DEV_IOC_SYNC_INIT, Linux 6.18): the mount
-   * shows only once it works, so nobody can be caught on one that fails. Default false; ignored by `openMount`, and
-   * refused where the kernel lacks it or fusermount3 has to mount.
+   * shows only once it works, so nobody can be caught on one that fails. Default false; refused
+   * by `openMount`, and where the kernel lacks it or fusermount3 has to mount.
    */
   syncInit?: boolean
   /**

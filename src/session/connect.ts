@@ -7,6 +7,7 @@ import type { InitFlagName, OperationName } from '../protocol/index.js'
 import { OptionError } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { PROTOCOL_MINOR } from './init.js'
+import { resolveOptions } from './options.js'
 import type { Negotiation } from './init.js'
 import type { SessionOptions } from './options.js'
 import { serve } from './serve.js'
@@ -125,6 +126,11 @@ export async function connect<Options extends ConnectOptions>(
   options?: Options,
 ): Promise<Connection> {
   const { offer, minor = PROTOCOL_MINOR, onNotify, ...rest } = options ?? ({} as ConnectOptions)
+  if (!Number.isInteger(minor) || minor < 0 || minor > 0xffff_ffff)
+    throw new OptionError(
+      `option \`minor\` must be a version of the protocol, 31 or newer, not ${String(minor)}`,
+    )
+  resolveOptions(rest)
   const init = { major: 7, minor, maxReadahead: MAX_READAHEAD, ...bitsOf(offer) }
   const kernel: FakeKernel = new FakeKernel(rest.maxWrite, (message) => heard(kernel, message, onNotify))
   // There is no mount that a signal would have to take away.

@@ -371,7 +371,8 @@ export class Dispatcher implements RequestReceiver {
       agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP'),
     )
     this.#replies.reserve(negotiation.maxPages * 4096)
-    this.#filesystem.init?.(negotiation, this.notifier)
+    const begun: unknown = this.#filesystem.init?.(negotiation, this.notifier)
+    if (isPromise(begun)) begun.then(undefined, (error: unknown) => this.#reportThrown('init', error))
   }
 
   /** Answers a request that could not be decoded. */

@@ -45,7 +45,8 @@ export interface Filesystem<Name = string> extends Omit<Handlers<Name>, 'open' |
    */
   readonly shareable?: boolean
   /**
-   * Called once, when INIT is about to be answered, before any other method; throwing makes mount() fail. `notify` is that of
+   * Called once, when INIT is about to be answered, before any other method; throwing makes mount() fail. A promise is not waited for, and
+   * only reported where it rejects. `notify` is that of
    * the session, for handlers that have to take back what the kernel caches; it works from the first request on.
    */
   init?(negotiation: Negotiation, notify: Notifier): void

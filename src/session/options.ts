@@ -1,4 +1,5 @@
 // The options of mount(): validated in one place, every unknown key refused by name.
+import { inspect } from 'node:util'
 import type { Transferable } from 'node:worker_threads'
 import { usableCpus } from '../device/cpus.js'
 import { foldWords } from '../device/mount-options.js'
@@ -159,7 +160,7 @@ const subtype: Check = (value) =>
 const path: Check = (value) =>
   typeof value === 'string' && value.startsWith('/') && !value.includes('\0') ? undefined : 'an absolute path'
 const powerOfTwo: Check = (value) =>
-  Number.isInteger(Math.log2(value as number)) && (value as number) >= 512 && (value as number) <= 65_536
+  typeof value === 'number' && Number.isInteger(Math.log2(value)) && value >= 512 && value <= 65_536
     ? undefined
     : 'a power of two from 512 to 65536 (bytes)'
 const isId = (value: unknown): boolean =>
@@ -177,7 +178,7 @@ const flagList: Check = (value) =>
     ? undefined
     : 'an array of INIT flag names'
 const powerOfTen: Check = (value) =>
-  Number.isInteger(Math.log10(value as number)) && (value as number) >= 1 && (value as number) <= 1e9
+  typeof value === 'number' && Number.isInteger(Math.log10(value)) && value >= 1 && value <= 1e9
     ? undefined
     : 'a power of ten from 1 to 1e9 (nanoseconds)'
 
@@ -368,5 +369,7 @@ function settleAccess(options: SessionOptions): SessionOptions {
 }
 
 function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+  if (typeof value === 'string') return JSON.stringify(value)
+  // Not String(): an object may have no way to become one.
+  return typeof value === 'object' && value !== null ? inspect(value, { depth: 0 }) : String(value)
 }

@@ -28,7 +28,7 @@ export interface RequestTrace {
   result?: unknown
   /** What it threw. */
   error?: unknown
-  /** What the kernel is told: 0, or -errno. */
+  /** What the handler's answer means to the caller: 0, or -errno. An answer that turns out to be impossible later is EIO to him all the same. */
   errno?: number
   /** Time that the handler took until it settled. */
   microseconds?: number
