@@ -81,6 +81,10 @@ static void describe(struct entry *entry, const struct listing *listing, const s
   };
 }
 
+// Kernel: stx_mnt_id of struct statx, which older headers lack.
+#define STX_MNT_ID 0x90
+_Static_assert(offsetof(struct statx, stx_dev_minor) + 4 == STX_MNT_ID, "as the kernel has it");
+
 static void tell(struct listing_fact *fact, size_t at, const struct statx *found) {
   *fact = (struct listing_fact){.at = (uint32_t)at};
   if (found == NULL)
@@ -90,6 +94,7 @@ static void tell(struct listing_fact *fact, size_t at, const struct statx *found
   fact->btime_nsec = found->stx_btime.tv_nsec;
   fact->dev_major = found->stx_dev_major;
   fact->dev_minor = found->stx_dev_minor;
+  memcpy(&fact->mnt_id, (const uint8_t *)found + STX_MNT_ID, sizeof fact->mnt_id);
 }
 
 static void put_record(struct record *record, const struct source_record *source, size_t length, uint64_t off,

@@ -25,7 +25,7 @@ struct listing_fact {
   uint32_t mask;                 // STATX_* bits; 0: there are no attributes
   uint32_t dev_major, dev_minor;
   uint32_t at;                   // place of the record in the reply
-  uint32_t spare;
+  uint32_t mnt_id;               // of 31 bits; 0 before Linux 5.8
 };
 
 // Appends to `out`, of `size` bytes, what fits of the window: READDIRPLUS records, with a statx(2) for each that is to have attributes

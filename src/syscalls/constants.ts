@@ -205,6 +205,7 @@ export const FAN_MARK_ADD = 0x1
 export const FAN_MARK_REMOVE = 0x2
 export const FAN_MARK_MOUNT = 0x10
 export const FAN_MARK_IGNORED_SURV_MODIFY = 0x40
+export const FAN_MARK_FLUSH = 0x80
 export const FAN_MARK_FILESYSTEM = 0x100
 export const FAN_MARK_IGNORE = 0x400
 

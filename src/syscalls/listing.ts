@@ -2,7 +2,13 @@
 // are those of native/listing.h.
 import { special } from '../native.js'
 import { TWO_32, setDuration, setNumber } from '../protocol/wire.js'
-import { AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, STATX_BTIME } from './constants.js'
+import {
+  AT_NO_AUTOMOUNT,
+  AT_SYMLINK_NOFOLLOW,
+  STATX_BASIC_STATS,
+  STATX_BTIME,
+  STATX_MNT_ID,
+} from './constants.js'
 import { exactU64 } from './door.js'
 import type { Door } from './door.js'
 
@@ -32,6 +38,7 @@ const FACT_MASK = 3
 const FACT_DEV_MAJOR = 4
 const FACT_DEV_MINOR = 5
 const FACT_AT = 6
+const FACT_MNT_ID = 7
 const FACT_WORDS = 8
 
 // Words of struct fuse_entry_out with the struct fuse_dirent behind it.
@@ -91,7 +98,7 @@ export class ListingEncoder {
     this.#call = call
     this.#facts = plus ? new Uint32Array(MOST * FACT_WORDS) : null
     this.#state[FLAGS] = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
-    this.#state[MASK] = STATX_BASIC_STATS | STATX_BTIME
+    this.#state[MASK] = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID
     this.#state[MOST_RECORDS] = MOST
     this.#state[FILES] = 1
   }
@@ -219,6 +226,10 @@ export class ListingEncoder {
 
   get dev(): number {
     return this.#facts![this.#fact + FACT_DEV_MAJOR] * TWO_32 + this.#facts![this.#fact + FACT_DEV_MINOR]
+  }
+
+  get mntId(): number {
+    return this.#facts![this.#fact + FACT_MNT_ID]
   }
 
   get btimeSec(): number {

@@ -3,8 +3,10 @@ import { DevfuseWarning, OptionError } from '../../index.js'
 import type { Negotiation, Notifier } from '../../index.js'
 import { ENOENT } from '../../protocol/index.js'
 import type { FilesystemStatistics } from '../../syscalls/index.js'
-import type { Device, MirrorInode } from './inode.js'
+import type { Device } from './devices.js'
+import type { MirrorInode } from './inode.js'
 import { NONE, NORMAL } from './options.js'
+import type { CachePolicy } from './options.js'
 import { Pending } from './pending.js'
 import type { PendingCounts } from './pending.js'
 import { Recent, signature } from './recent.js'
@@ -29,11 +31,15 @@ const MOST_NAMES = 65_536
 /** Milliseconds without a loss before caches may last again. */
 const QUIET = 1000
 
-export class Coherence implements ChangeListener<Device> {
+/** The mounts of one filesystem under watch. */
+type Mounts = Device[]
+
+export class Coherence implements ChangeListener<Mounts> {
   readonly recent = new Recent()
   readonly #tree: Tree
-  readonly #watch: Watch<Device>
-  readonly #devices: Device[] = []
+  readonly #watch: Watch<Mounts>
+  /** By st_dev. */
+  readonly #watched = new Map<number, Mounts>()
   readonly #own: boolean
   #pending: Pending | undefined
   #state: Watching['state'] = 'on'
@@ -49,12 +55,13 @@ export class Coherence implements ChangeListener<Device> {
     if (typeof watch === 'number') throw impossible(`fanotify_init failed: ${explain(watch)}`)
     this.#watch = watch
     const { root } = tree
-    const reason = watch.add(root.device, root.fd, '', statistics, own)
+    const mounts = [root.device]
+    const reason = watch.add(mounts, root.fd, '', statistics, own)
     if (reason !== undefined) {
       watch.close()
       throw impossible(reason)
     }
-    this.#devices.push(root.device)
+    this.#watched.set(root.device.dev, mounts)
     root.device.cache = tree.options.cache
   }
 
@@ -77,34 +84,39 @@ export class Coherence implements ChangeListener<Device> {
     return { state: this.#state, events: this.#watch.events, overflows: this.#overflows, ...counts }
   }
 
-  /** Another filesystem shows below the source, at `name` in `dirfd`. */
+  /** Another filesystem shows below the source, or one by another mount, at `name` in `dirfd`. */
   meet(device: Device, dirfd: number, name: string, statistics: FilesystemStatistics | undefined): void {
+    const mounts = this.#watched.get(device.dev) ?? []
+    const own = this.#own && mounts.length === 0
     const reason =
-      statistics === undefined ? 'statfs failed' : this.#watch.add(device, dirfd, name, statistics, this.#own)
+      statistics === undefined ? 'statfs failed' : this.#watch.add(mounts, dirfd, name, statistics, own)
     if (reason !== undefined) {
       device.cache = NORMAL
       this.#warn(`the filesystem at ${name} below ${this.#tree.path} is cached as in 'normal': ${reason}`)
       return
     }
-    this.#devices.push(device)
+    // What is written by one mount is news to whoever knows the file by another.
+    if (mounts.push(device) > 1) this.#watch.hearOwn()
+    this.#watched.set(device.dev, mounts)
     // What the requests at hand have seen may be older than the watch.
     device.cache = NONE
     queueMicrotask(() => (device.cache = this.#state === 'on' ? this.#tree.options.cache : NORMAL))
   }
 
-  entry(device: Device, ino: number | bigint, name: string): void {
-    const parent = device.inodes.get(ino)
-    if (parent === undefined || this.#state === 'ended') return
-    const made = this.recent.madeOf(parent, name)
-    if (made === undefined || this.#nodeidAt(parent, name) !== made) this.#pending!.entry(parent, name)
+  entry(mounts: Mounts, ino: number | bigint, name: string): void {
+    if (this.#state === 'ended') return
+    for (const { inodes } of mounts) {
+      const parent = inodes.get(ino)
+      if (parent !== undefined) this.#entry(parent, name)
+    }
   }
 
-  inode(device: Device, ino: number | bigint, contents: boolean): void {
-    const inode = device.inodes.get(ino)
-    if (inode === undefined || this.#state === 'ended') return
-    const set = inode.memory?.set
-    if (set !== undefined && this.#tree.stat(inode) === 0 && signature(this.#tree.found) === set) return
-    this.#pending!.inode(inode, contents)
+  inode(mounts: Mounts, ino: number | bigint, contents: boolean): void {
+    if (this.#state === 'ended') return
+    for (const { inodes } of mounts) {
+      const inode = inodes.get(ino)
+      if (inode !== undefined) this.#inode(inode, contents)
+    }
   }
 
   overflow(): void {
@@ -130,6 +142,17 @@ export class Coherence implements ChangeListener<Device> {
     this.recent.close()
   }
 
+  #entry(parent: MirrorInode, name: string): void {
+    const made = this.recent.madeOf(parent, name)
+    if (made === undefined || this.#nodeidAt(parent, name) !== made) this.#pending!.entry(parent, name)
+  }
+
+  #inode(inode: MirrorInode, contents: boolean): void {
+    const set = inode.memory?.set
+    if (set !== undefined && this.#tree.stat(inode) === 0 && signature(this.#tree.found) === set) return
+    this.#pending!.inode(inode, contents)
+  }
+
   /** What a name leads to by now: 0 for nothing, -1 for what is not known. */
   #nodeidAt(parent: MirrorInode, name: string): number {
     const result = this.#tree.statName(parent, name)
@@ -141,7 +164,7 @@ export class Coherence implements ChangeListener<Device> {
     // What has been answered since the first loss is short-lived anyway.
     if (this.#state !== 'on') return
     this.#state = 'lost'
-    for (const device of this.#devices) device.cache = NORMAL
+    this.#cacheAs(NORMAL)
     this.#warn(`${reason}: until they can be followed again, names and attributes may be a second old`)
     void this.#pending!.everything(this.#tree.inodes)
       .catch(() => undefined)
@@ -156,7 +179,11 @@ export class Coherence implements ChangeListener<Device> {
       return
     }
     this.#state = 'on'
-    for (const device of this.#devices) device.cache = this.#tree.options.cache
+    this.#cacheAs(this.#tree.options.cache)
+  }
+
+  #cacheAs(policy: CachePolicy): void {
+    for (const mounts of this.#watched.values()) for (const device of mounts) device.cache = policy
   }
 
   #warn(message: string): void {

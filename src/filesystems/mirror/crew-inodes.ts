@@ -44,7 +44,7 @@ export class CrewInodes {
   /** The inode that `found` describes, by default the tree's last statx(2), if the kernel has it from any thread. */
   known(found: Sighting = this.#tree.found): MirrorInode | undefined {
     const { root, inodes } = this.#tree
-    if (found.dev !== root.device.dev || typeof found.ino !== 'number') return undefined
+    if (!root.device.holds(found) || typeof found.ino !== 'number') return undefined
     if (root.is(found)) return root
     const made = new MirrorInode(root.device, found, null, '')
     const nodeid = this.#crew.state.nodeidOf(found.ino, made.generation)

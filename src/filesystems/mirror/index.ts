@@ -51,6 +51,9 @@ export interface MirrorFilesystem extends Filesystem, Disposable {
  * reached. New files belong to whoever makes them. What is mounted below the source at this moment is mirrored with it, as by
  * `mount --rbind`; what is mounted there later is not (root), or is (otherwise).
  *
+ * A file that shows by several mounts of one filesystem is a file of its own in each (Linux 5.8), with the rights of that mount: what is
+ * changed by one of them is to the others like a change on the source, and locks by one do not meet those by another.
+ *
  * Access times are kept as the options say (`noatime`, `nodiratime`, `relatime`, `strictatime`, `readOnly`; for root), else as
  * the source's own mount does; a later `mount -o remount` changes nothing, because the kernel does not tell of it.
  *

@@ -1,43 +1,28 @@
 // One file of the source as the mirror remembers it, and what makes two sightings the same file.
 import { Inode } from '../../inodes/index.js'
-import { S_IFMT, STATX_BASIC_STATS, STATX_BTIME } from '../../syscalls/index.js'
+import { S_IFMT, STATX_BASIC_STATS, STATX_BTIME, STATX_MNT_ID } from '../../syscalls/index.js'
 import type { FileHandle, StatxBuffer } from '../../syscalls/index.js'
+import type { Device } from './devices.js'
 import type { OpenFile } from './open-files.js'
-import type { CachePolicy } from './options.js'
 import type { Reader } from './readers.js'
 import type { Memory } from './recent.js'
 
 /** What every statx(2) of the mirror asks for. */
-export const STAT_MASK = STATX_BASIC_STATS | STATX_BTIME
+export const STAT_MASK = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID
 
 const NANOSECONDS = 1e9
 /** An odd number without a pattern in its bits: seconds and nanoseconds do not cancel each other. */
 const SPREAD = 0x9e3779b1
 
 /** What tells one file from another, as statx(2) or a listing has it. */
-export type Sighting = Pick<StatxBuffer, 'ino' | 'dev' | 'mode' | 'mask' | 'btimeSec' | 'btimeNsec'>
+export type Sighting = Pick<StatxBuffer, 'ino' | 'dev' | 'mntId' | 'mode' | 'mask' | 'btimeSec' | 'btimeNsec'>
 
 /** All of a file that a listing tells of. */
 export type ListedStat = Sighting &
   Pick<StatxBuffer, 'uid' | 'gid' | 'nlink' | 'size' | 'mtimeSec' | 'mtimeNsec' | 'ctimeSec' | 'ctimeNsec'>
 
-/** A filesystem of the source, by st_dev. */
-export class Device {
-  readonly dev: number
-  /** False where the birth time is not part of a file's identity: overlayfs changes it when it copies a file up. */
-  readonly stableBirth: boolean
-  readonly inodes = new Map<number | bigint, MirrorInode>()
-  /** How long the kernel may keep what it is told of this filesystem. */
-  cache: CachePolicy
-  constructor(dev: number, stableBirth: boolean, cache: CachePolicy) {
-    this.dev = dev
-    this.stableBirth = stableBirth
-    this.cache = cache
-  }
-}
-
 /**
- * A file is (st_dev, st_ino, birth time, type): a deleted file's inode number is soon used again, and must not be taken for
+ * A file is (mount, st_dev, st_ino, birth time, type): a deleted file's inode number is soon used again, and must not be taken for
  * the old file. No descriptor is held; (parent, name) is where it was seen last.
  */
 export class MirrorInode extends Inode {
@@ -87,7 +72,7 @@ export class MirrorInode extends Inode {
 
   /** Whether `stat` describes this very file. */
   is(stat: Sighting): boolean {
-    return this.ino === stat.ino && this.device.dev === stat.dev && this.looksLike(stat)
+    return this.ino === stat.ino && this.device.holds(stat) && this.looksLike(stat)
   }
 
   /** The part of {@link is} that tells a file from a later one with the same number. */

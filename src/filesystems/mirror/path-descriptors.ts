@@ -1,6 +1,7 @@
 // The bounded set of O_PATH descriptors that inodes hold, so that a million known inodes need no million descriptors.
 import { AT_EMPTY_PATH } from '../../syscalls/index.js'
 import type { Syscalls } from '../../syscalls/index.js'
+import type { Device } from './devices.js'
 import type { MirrorInode } from './inode.js'
 
 /** Descriptors handed out this recently are in use by the request at hand (a rename needs two) and stay. */
@@ -9,16 +10,21 @@ const RECENT = 8
 export class PathDescriptors {
   readonly #sys: Syscalls
   readonly #limit: number
-  /** Takes a file handle before the descriptor goes, where handles lead back to a file. */
-  readonly #takesHandle: (inode: MirrorInode) => boolean
+  readonly #device: Device
+  readonly #handleMount: number
   readonly #held: MirrorInode[] = []
   #tick = 0
   #hand = 0
 
-  constructor(sys: Syscalls, limit: number, takesHandle: (inode: MirrorInode) => boolean) {
+  /**
+   * File handles are opened on mount `handleMount` (-1: they can't be), that of `device`. What is reached by another mount has
+   * the rights of that one and what is mounted below it, so it is never found by handle.
+   */
+  constructor(sys: Syscalls, limit: number, device: Device, handleMount: number) {
     this.#sys = sys
     this.#limit = limit
-    this.#takesHandle = takesHandle
+    this.#device = device
+    this.#handleMount = handleMount
   }
 
   get size(): number {
@@ -89,6 +95,11 @@ export class PathDescriptors {
     return true
   }
 
+  /** Whether a handle may lead back to the file. */
+  #takesHandle(inode: MirrorInode): boolean {
+    return this.#handleMount >= 0 && inode.device === this.#device
+  }
+
   #leadsBack(inode: MirrorInode): boolean {
     return !inode.orphan && (inode.parent !== null || this.#takesHandle(inode))
   }
@@ -97,7 +108,8 @@ export class PathDescriptors {
     const inode = this.#held[index]
     if (inode.handle === null && !inode.orphan && this.#takesHandle(inode)) {
       const handle = this.#sys.nameToHandleAt(inode.fd, '', AT_EMPTY_PATH)
-      if (typeof handle !== 'number') inode.handle = handle
+      // Where the device is that of every mount (before Linux 5.8), the handle tells by which one the file was reached.
+      if (typeof handle !== 'number' && handle.mountId === this.#handleMount) inode.handle = handle
     }
     this.#sys.close(inode.fd)
     inode.fd = -1

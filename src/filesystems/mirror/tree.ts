@@ -19,19 +19,17 @@ import type { FileHandle, Syscalls } from '../../syscalls/index.js'
 import { Coherence } from './coherence.js'
 import type { Crew } from './crew.js'
 import { CrewInodes } from './crew-inodes.js'
+import { Devices } from './devices.js'
 import { FIRST_OTHER, InodeNumbers } from './inode-numbers.js'
-import { Device, MirrorInode, STAT_MASK } from './inode.js'
+import { MirrorInode, STAT_MASK } from './inode.js'
 import type { ListedStat, Sighting } from './inode.js'
 import type { ResolvedMirrorOptions } from './options.js'
-import { NONE } from './options.js'
 import { PathDescriptors } from './path-descriptors.js'
 import type { Recent } from './recent.js'
-import { statisticsOf } from './source.js'
 import type { Source } from './source.js'
 
 const LOOK = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
 const FIND = O_PATH | O_NOFOLLOW | O_CLOEXEC
-const OVERLAYFS_SUPER_MAGIC = 0x794c7630
 const MAX_DEFAULT_DESCRIPTORS = 4096
 const MIN_DEFAULT_DESCRIPTORS = 16
 /** Deeper chains of directories than any real tree has are a loop, left by renames on the source. */
@@ -55,13 +53,11 @@ export class Tree {
   /** The last result of {@link statName} and {@link stat}; read it before the next call. */
   readonly found = new StatxBuffer()
   readonly #seen = new StatxBuffer()
-  readonly #devices = new Map<number, Device>()
+  readonly #devices: Devices
   readonly #source: Source
-  readonly #handles: boolean
   readonly #numbers: InodeNumbers
   /** Nodeids that were forgotten before the last RELEASE came. Kernel: it waits its turn among background requests. */
   readonly #lingering = new Set<number>()
-  #device: Device
   /** The other threads that serve the mirror. Then a file is found by its number alone, and names are not remembered. */
   readonly crew: Crew | undefined
   readonly shared: CrewInodes | undefined
@@ -72,22 +68,17 @@ export class Tree {
     this.options = options
     this.#source = source
     this.sys.fstatx(source.fd, STAT_MASK, this.found)
-    this.#device = this.#deviceOf(source.fd, '')
-    this.root = new MirrorInode(this.#device, this.found, null, '')
+    this.#devices = new Devices(this.sys, options, (...met) => this.coherence?.meet(...met))
+    const device = this.#devices.of(this.found, source.fd, '')
+    this.root = new MirrorInode(device, this.found, null, '')
     this.root.fd = source.fd
     this.#numbers = new InodeNumbers(this.sys, source.mountFd, source.fd, this.root.ino, source.statistics)
     this.shared = crew === undefined ? undefined : new CrewInodes(this, crew, this.#numbers)
     this.inodes = new InodeTable(this.root, this.#numbers.usable ? FIRST_OTHER : undefined)
-    this.#device.inodes.set(this.root.ino, this.root)
-    this.#handles = this.#canOpenByHandle()
+    device.inodes.set(this.root.ino, this.root)
     const most = options.maxPathDescriptors ?? this.#defaultLimit()
     const limit = Math.max(MIN_DEFAULT_DESCRIPTORS, Math.floor(most / (crew?.threads ?? 1)))
-    // Handles are opened on the root's mount, so only files of its filesystem can be found by theirs.
-    this.descriptors = new PathDescriptors(
-      this.sys,
-      limit,
-      (inode) => this.#handles && inode.device === this.root.device,
-    )
+    this.descriptors = new PathDescriptors(this.sys, limit, device, this.#handleMount())
     if (options.strong) this.coherence = new Coherence(this, source.statistics, source.detached)
     this.recent = this.coherence?.recent
   }
@@ -134,7 +125,7 @@ export class Tree {
   /** The known inode that {@link found} describes. */
   known(): MirrorInode | undefined {
     if (this.shared !== undefined) return this.shared.known()
-    const inode = this.#devices.get(this.found.dev)?.inodes.get(this.found.ino)
+    const inode = this.#devices.known(this.found)?.inodes.get(this.found.ino)
     return inode?.looksLike(this.found) ? inode : undefined
   }
 
@@ -159,9 +150,9 @@ export class Tree {
     return { nodeid, generation, entryValid, attrValid: this.attrValid(inode), attr: this.found.toAttr() }
   }
 
-  /** Only files of the root's filesystem can be found again by any of several threads. */
-  serves({ dev }: Sighting): boolean {
-    return this.crew === undefined || dev === this.root.device.dev
+  /** Only files of the root's mount can be found again by any of several threads. */
+  serves(found: Sighting): boolean {
+    return this.crew === undefined || this.root.device.holds(found)
   }
 
   /** Counts a lookup of what `found` describes. Throws ENFILE where several threads know too many inodes. */
@@ -174,12 +165,12 @@ export class Tree {
   /** The inode that `found` describes, new or known, seen as `name` in `parent`. */
   adopt(parent: MirrorInode | null, name: string, dirfd: number, found: Sighting = this.found): MirrorInode {
     if (this.shared !== undefined) return this.shared.adopt(found)
-    if (this.#device.dev !== found.dev) this.#device = this.#deviceOf(dirfd, name, found)
-    const { inodes } = this.#device
+    const device = this.#devices.of(found, dirfd, name)
+    const { inodes } = device
     let inode = inodes.get(found.ino)
     if (inode === undefined || !inode.looksLike(found)) {
-      inode = new MirrorInode(this.#device, found, parent, name)
-      this.inodes.add(inode, this.#device === this.root.device ? this.#nodeidFor(found.ino) : 0)
+      inode = new MirrorInode(device, found, parent, name)
+      this.inodes.add(inode, device === this.root.device ? this.#nodeidFor(found.ino) : 0)
       inodes.set(inode.ino, inode)
     } else if (parent !== null && inode !== this.root) {
       inode.parent = parent
@@ -208,7 +199,7 @@ export class Tree {
     const { found } = this
     const result = this.sys.fstatx(fd, STAT_MASK, found)
     let inode = result < 0 ? undefined : this.known()
-    if (inode === undefined && result === 0 && found.dev === this.root.device.dev)
+    if (inode === undefined && result === 0 && this.root.device.holds(found))
       if (typeof found.ino === 'number' && this.#numbers.inside(found.ino)) inode = this.adopt(null, '', fd)
     if (inode === undefined || inode.fd >= 0) this.sys.close(fd)
     else this.descriptors.hold(inode, fd)
@@ -369,31 +360,20 @@ export class Tree {
     return fd === EMFILE || fd === ENFILE ? this.retry(open) : fd
   }
 
-  #canOpenByHandle(): boolean {
-    if (this.#source.mountFd < 0) return false
-    const handle = this.sys.nameToHandleAt(this.#source.fd, '', AT_EMPTY_PATH)
-    if (typeof handle === 'number') return false
-    const fd = this.sys.openByHandleAt(this.#source.mountFd, handle, FIND)
-    if (fd >= 0) this.sys.close(fd)
-    return fd >= 0
+  /** The mount that handles are opened on, the root's; -1 where none can be opened. */
+  #handleMount(): number {
+    const { fd, mountFd } = this.#source
+    const handle = mountFd < 0 ? -1 : this.sys.nameToHandleAt(fd, '', AT_EMPTY_PATH)
+    if (typeof handle === 'number') return -1
+    const again = this.sys.openByHandleAt(mountFd, handle, FIND)
+    if (again < 0) return -1
+    this.sys.close(again)
+    return handle.mountId
   }
 
   #defaultLimit(): number {
     const limit = this.sys.getrlimit(RLIMIT_NOFILE)
     const soft = typeof limit === 'number' ? 1024 : limit.soft
     return Math.max(MIN_DEFAULT_DESCRIPTORS, Math.min(MAX_DEFAULT_DESCRIPTORS, Math.floor(soft / 4)))
-  }
-
-  /** The device that `found`, which is `name` in `dirfd`, lies on. */
-  #deviceOf(dirfd: number, name: string, { dev }: Sighting = this.found): Device {
-    let device = this.#devices.get(dev)
-    if (device === undefined) {
-      const statistics = statisticsOf(this.sys, dirfd, name)
-      const { strong, cache } = this.options
-      device = new Device(dev, statistics?.type !== OVERLAYFS_SUPER_MAGIC, strong ? NONE : cache)
-      this.#devices.set(dev, device)
-      this.coherence?.meet(device, dirfd, name, statistics)
-    }
-    return device
   }
 }

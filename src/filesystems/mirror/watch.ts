@@ -2,6 +2,7 @@
 import { EMFILE, ENOSYS, EPERM, EXDEV, errnoName } from '../../protocol/index.js'
 import {
   AT_EMPTY_PATH,
+  AT_FDCWD,
   ByteReader,
   FAN_ATTRIB,
   FAN_CLASS_NOTIF,
@@ -14,6 +15,7 @@ import {
   FAN_EVENT_INFO_TYPE_FID,
   FAN_MARK_ADD,
   FAN_MARK_FILESYSTEM,
+  FAN_MARK_FLUSH,
   FAN_MARK_IGNORE,
   FAN_MARK_IGNORED_SURV_MODIFY,
   FAN_MARK_MOUNT,
@@ -131,6 +133,11 @@ export class Watch<Key> {
     }
     this.#marks.push({ key, type, fsid })
     return undefined
+  }
+
+  /** From now on, what is written through mounts that were nobody else's is news, too. */
+  hearOwn(): void {
+    this.#sys.fanotifyMark(this.#reader.fd, FAN_MARK_FLUSH | FAN_MARK_MOUNT, 0, AT_FDCWD, '.')
   }
 
   start(): void {
