@@ -8,6 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { mirror } from 'devfuse/mirror'
 import * as sys from 'devfuse/syscalls'
 import { syscalls } from 'devfuse/syscalls'
+import type { FilesystemStatistics } from 'devfuse/syscalls'
+import { Watch } from '#dist/filesystems/mirror/watch.js'
+import type { ChangeListener } from '#dist/filesystems/mirror/watch.js'
+import { cleanup } from '../support/mounting.js'
 import { Mirrored, temporary } from './mounted.js'
 import { skipStrong } from './strong-support.js'
 
@@ -376,6 +380,15 @@ for (const passthrough of ['auto', 'off'] as const) {
   })
 }
 
+const nothing = () => undefined
+const SILENT: ChangeListener<string> = {
+  entry: nothing,
+  inode: nothing,
+  overflow: nothing,
+  ended: nothing,
+  told: nothing,
+}
+
 describe('other filesystems', { skip: skipStrong }, () => {
   test('one that is mounted below the source is watched, too', async () => {
     const dir = temporary()
@@ -429,6 +442,22 @@ describe('other filesystems', { skip: skipStrong }, () => {
       execFileSync('umount', [join(src, 'below')])
       fs.rmSync(dir, { recursive: true })
     }
+  })
+
+  test('one whose fsid another one has is not watched, because events name nothing else', (t) => {
+    const watch = Watch.open<string>(syscalls, SILENT)
+    assert.ok(typeof watch === 'object')
+    const dir = temporary()
+    const fd = fs.openSync(dir, 'r')
+    cleanup(t, () => {
+      watch.close()
+      fs.closeSync(fd)
+      fs.rmdirSync(dir)
+    })
+    const statistics = syscalls.fstatfs(fd) as FilesystemStatistics
+    assert.equal(watch.add('first', fd, '', statistics, false), undefined)
+    assert.match(watch.add('copy', fd, '', statistics, false) ?? '', /its fsid is that of another.*UUID/)
+    assert.equal(watch.add('first', fd, '', statistics, false), undefined)
   })
 
   test('a source that cannot be watched is refused with the reason', () => {

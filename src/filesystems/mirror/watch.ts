@@ -105,8 +105,8 @@ export class Watch<Key> {
   }
 
   /**
-   * Watches the filesystem of `path` in `dirfd`, from now on: why not in words, or undefined. With `own` the mount there is
-   * nobody else's, and what is written through it is no news.
+   * Watches the filesystem of `path` in `dirfd`, from now on: why not in words, or undefined. The same filesystem comes with the
+   * same key again. With `own` the mount there is nobody else's, and what is written through it is no news.
    */
   add(
     key: Key,
@@ -118,6 +118,12 @@ export class Watch<Key> {
     const sys = this.#sys
     const { type, fsid } = statistics
     if (!isWatchable(type)) return `its filesystem is none of ${WATCHABLE}`
+    const known = this.#markOf(...fsid)
+    if (known !== undefined && known.key !== key)
+      return (
+        'its fsid is that of another filesystem under watch (a snapshot, a copy), and events name nothing else: ' +
+        'give it a UUID of its own'
+      )
     const handle = sys.nameToHandleAt(dirfd, path, path === '' ? AT_EMPTY_PATH : 0)
     if (
       typeof handle === 'number' ||
@@ -131,7 +137,7 @@ export class Watch<Key> {
       const how = FAN_MARK_ADD | FAN_MARK_MOUNT | FAN_MARK_IGNORE | FAN_MARK_IGNORED_SURV_MODIFY
       sys.fanotifyMark(this.#reader.fd, how, CONTENTS, dirfd, at)
     }
-    this.#marks.push({ key, type, fsid })
+    if (known === undefined) this.#marks.push({ key, type, fsid })
     return undefined
   }
 
@@ -201,11 +207,15 @@ export class Watch<Key> {
     if (file !== undefined) this.#listener.inode(file.key, file.ino, contents)
   }
 
+  #markOf(low: number, high: number): Mark<Key> | undefined {
+    return this.#marks.find(({ fsid }) => fsid[0] === low && fsid[1] === high)
+  }
+
   /** The file that a record names; undefined where it lies on no filesystem that is watched. */
   #fileOf(bytes: Buffer, at: number): { key: Key; ino: number | bigint } | undefined {
     const low = bytes.readUInt32LE(at + INFO_FSID)
     const high = bytes.readUInt32LE(at + INFO_FSID + 4)
-    const mark = this.#marks.find(({ fsid }) => fsid[0] === low && fsid[1] === high)
+    const mark = this.#markOf(low, high)
     if (mark === undefined) return undefined
     const ino = inoInHandle(mark.type, bytes.readInt32LE(at + INFO_HANDLE + 4), bytes, at + INFO_BYTES)
     return ino === undefined ? undefined : { key: mark.key, ino }
