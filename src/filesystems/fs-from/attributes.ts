@@ -75,6 +75,10 @@ export interface Change {
 /** SETATTR, with the kernel's checks before it. */
 export async function setattr(kernel: Kernel, node: Node, change: Change): Promise<void> {
   requireWritable(kernel)
+  await node.lock.run(() => setattrLocked(kernel, node, change))
+}
+
+async function setattrLocked(kernel: Kernel, node: Node, change: Change): Promise<void> {
   const sent = { ...change }
   const { identity } = kernel
   if (kernel.behaviour.defaultPermissions) {

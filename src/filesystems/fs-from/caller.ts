@@ -10,6 +10,8 @@ export type Action<T> = (kernel: Kernel, scope: Scope) => Promise<T>
 
 /** Something that stays open between calls. */
 export interface Releasable {
+  /** Calls that hold it are under way, and its release waits for them. */
+  readonly busy: boolean
   release(): Promise<void>
 }
 

@@ -8,6 +8,7 @@ import { Failure } from './failure.js'
 import type { Kernel } from './kernel.js'
 import { list, typeOf } from './listing.js'
 import type { Listed } from './listing.js'
+import { Mutex } from './mutex.js'
 import type { Node } from './nodes.js'
 import { decoded, text } from './paths.js'
 import type { NameEncoding } from './paths.js'
@@ -26,6 +27,8 @@ export class FsDir {
   readonly #recursive: boolean
   /** Directories whose listing goes on, the innermost last. */
   readonly #open: { path: string; node: Node; entries: AsyncGenerator<Listed> }[] = []
+  /** Reads take their turns, and closing comes after them. */
+  readonly #turn = new Mutex()
   #closed = false
 
   /** Opens `node`, which is held until the end of the listing. */
@@ -70,7 +73,7 @@ export class FsDir {
   read(done: Callback<Dirent | null>): void
   read(done?: Callback<Dirent | null>): Promise<Dirent | null> | void {
     return settled(
-      this.#caller.run('readdir', () => this.#next(), this.path),
+      this.#turn.run(() => this.#caller.run('readdir', () => this.#next(), this.path)),
       done,
     )
   }
@@ -130,6 +133,11 @@ export class FsDir {
     this.#kernel.flushForgets()
   }
 
+  /** A read is under way. */
+  get busy(): boolean {
+    return this.#turn.taken
+  }
+
   /** Ends the listing, whatever its state. */
   async release(): Promise<void> {
     if (!this.#closed) await this.#end()
@@ -139,7 +147,9 @@ export class FsDir {
     if (this.#closed) throw closedError()
     this.#closed = true
     this.#caller.open.delete(this)
-    while (this.#open.length > 0) await this.#leave()
+    await this.#turn.run(async () => {
+      while (this.#open.length > 0) await this.#leave()
+    })
   }
 }
 

@@ -1,16 +1,16 @@
 // FileHandle of node:fs/promises over an open file of the view, with the calls that node:fs lacks.
 import { EventEmitter } from 'node:events'
-import { createReadStream, createWriteStream } from 'node:fs'
 import type { BigIntStats, ReadStream, Stats, TimeLike, WriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { callbackify } from 'node:util'
-import { ReadableStream } from 'node:stream/web'
+import type { ReadableStream } from 'node:stream/web'
 import { EBADF } from '../../index.js'
 import { SEEK_DATA, SEEK_HOLE } from '../../syscalls/index.js'
 import { chmod, chown, status, utimes } from './attributes.js'
 import type { Action, Caller } from './caller.js'
 import { bytesOfView, readAll, writeAll } from './content.js'
 import { Failure, invalidArgument } from './failure.js'
+import { readStreamOf, webStreamOf, writeStreamOf } from './handle-streams.js'
+import type { Streamed } from './handle-streams.js'
 import type { OpenFile } from './open-file.js'
 import { modeOf } from './options.js'
 import { statsOf } from './stats.js'
@@ -168,48 +168,54 @@ export class FsFileHandle extends EventEmitter {
     return this.#run('fallocate', () => this.#file.allocate(offset, length, mode))
   }
 
-  /** FLUSH, whose error it tells, and RELEASE; idempotent. */
+  /** Waits for the calls under way, then FLUSH, whose error it tells, and RELEASE; idempotent. */
   close(): Promise<void> {
-    return (this.#closing ??= this.#close())
+    if (this.#closing === undefined) {
+      this.#closing = this.#close()
+      this.emit('close')
+    }
+    return this.#closing
   }
 
   async #close(): Promise<void> {
     this.#caller.open.delete(this.#file)
     if (this.#file.closed) return
-    try {
-      await this.#run('close', () => this.#file.close())
-    } finally {
-      this.emit('close')
-    }
+    await this.#caller.run('close', () => this.#file.close())
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
+  /** A stream keeps the handle open until it is closed itself; `close` ends it. */
   createReadStream(options: object = {}): ReadStream {
-    const fs = {
-      read: (
-        _fd: number,
-        target: View,
-        offset: number,
-        length: number,
-        position: number | null,
-        done: Done,
-      ) => settle(this.read(target, offset, length, position), ({ bytesRead }) => [bytesRead, target], done),
-      close: (_fd: number, done: Done) => settle(this.close(), () => [], done),
-    }
-    return createReadStream('', { ...options, fd: this.fd, fs })
+    return readStreamOf(this.#streamed(), options)
   }
 
   createWriteStream(options: object = {}): WriteStream {
-    const fs = {
-      write: (_fd: number, data: View, offset: number, length: number, position: number | null, done: Done) =>
-        settle(this.write(data, offset, length, position), ({ bytesWritten }) => [bytesWritten, data], done),
-      fsync: (_fd: number, done: Done) => settle(this.sync(), () => [], done),
-      close: (_fd: number, done: Done) => settle(this.close(), () => [], done),
+    return writeStreamOf(this.#streamed(), options)
+  }
+
+  #streamed(): Streamed {
+    const open = this.#closing === undefined && this.#file.hold()
+    let held = open
+    const run = <T>(syscall: string, action: () => Promise<T>): Promise<T> =>
+      this.#caller.run(syscall, () => {
+        if (!open) throw new Failure(EBADF)
+        return action()
+      })
+    return {
+      fd: this.#fd,
+      read: (target, at) => run('read', () => this.#file.read(target, positionOf(at))),
+      write: (data, at) => run('write', () => this.#file.write(data, positionOf(at))),
+      sync: () => run('fsync', () => this.#file.sync(false)),
+      close: () => {
+        if (held) this.#file.letGo()
+        held = false
+        return this.close()
+      },
+      onClose: (listener) => this.once('close', listener),
     }
-    return createWriteStream('', { ...options, fd: this.fd, fs })
   }
 
   readLines(options?: object): ReturnType<typeof createInterface> {
@@ -217,30 +223,17 @@ export class FsFileHandle extends EventEmitter {
   }
 
   readableWebStream(): ReadableStream<Uint8Array> {
-    return new ReadableStream({
-      type: 'bytes',
-      pull: async (controller) => {
-        const { bytesRead, buffer } = await this.read()
-        if (bytesRead > 0) controller.enqueue(bytesOfView(buffer).subarray(0, bytesRead))
-        else controller.close()
-      },
-    })
+    return webStreamOf((target) => this.#run('read', () => this.#file.read(target, undefined)))
   }
 
   #run<T>(syscall: string, action: Action<T>): Promise<T> {
-    const closed = this.#closing !== undefined
-    return this.#caller.run(syscall, (kernel, scope) => {
-      if (closed) throw new Failure(EBADF)
+    const held = this.#closing === undefined && this.#file.hold()
+    const call = this.#caller.run(syscall, (kernel, scope) => {
+      if (!held) throw new Failure(EBADF)
       return action(kernel, scope)
     })
+    return held ? call.finally(() => this.#file.letGo()) : call
   }
-}
-
-type Done = (error: Error | null, ...values: unknown[]) => void
-
-/** A call of node:fs with a callback from one with a promise. */
-function settle<T>(promise: Promise<T>, values: (result: T) => unknown[], done: Done): void {
-  callbackify(async () => values(await promise))((error, found?: unknown[]) => done(error, ...(found ?? [])))
 }
 
 /** The part of a view that offset and length name; throws as node:fs does where it has no such part. */

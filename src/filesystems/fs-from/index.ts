@@ -148,8 +148,13 @@ export function fsFrom<Options extends FsFromOptions>(
 async function end(caller: Caller): Promise<Leaks> {
   const kernel = await caller.end()
   const open = [...caller.open.values()]
-  for (const file of [...caller.open.keys()]) await file.release()
+  const files = [...caller.open.keys()]
+  const busy = files.filter((file) => file.busy)
+  for (const file of files) if (!busy.includes(file)) await file.release()
   const inodes = [...kernel.nodes].map(({ nodeid }) => nodeid)
+  // What is under way may wait for ever; it ends with the connection.
+  const last = busy.map((file) => file.release())
   await kernel.connection.close()
+  await Promise.all(last)
   return { open, inodes }
 }

@@ -11,6 +11,7 @@ import {
 } from '../../syscalls/index.js'
 import type { Attr, Entry, KernelReply } from '../../index.js'
 import { BadReply } from './failure.js'
+import { Mutex } from './mutex.js'
 
 const TYPES = new Set([S_IFDIR, S_IFREG, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK])
 
@@ -25,6 +26,8 @@ export class Node {
   uses = 0
   /** As last heard; undefined only for a root that was never asked about. */
   attr: Attr | undefined
+  /** inode_lock of the kernel: whoever changes data or attributes. */
+  readonly lock = new Mutex()
 
   constructor(nodeid: number, attr?: Attr) {
     this.nodeid = nodeid

@@ -17,6 +17,7 @@ import {
   FOPEN_DIRECT_IO,
   FOPEN_NOFLUSH,
   FOPEN_NONSEEKABLE,
+  FOPEN_PARALLEL_DIRECT_WRITES,
   FOPEN_STREAM,
   FUSE_FSYNC_FDATASYNC,
   FUSE_READ_LOCKOWNER,
@@ -37,11 +38,12 @@ import {
 import { removePrivileges, setattr } from './attributes.js'
 import { BadReply, Failure } from './failure.js'
 import type { Kernel } from './kernel.js'
+import { Mutex } from './mutex.js'
 import type { Node } from './nodes.js'
 
 const PAGE = 4096
-// Kernel: MAX_RW_COUNT, and the 32 bits of copy_file_range's answer.
-const MOST_COPIED = 0x7fff_f000
+// Kernel: the most that one call reads, writes or copies.
+const MAX_RW_COUNT = 0x7fff_f000
 
 const CANNOT_COPY: ReadonlySet<number> = new Set([EOPNOTSUPP, ENOSYS, EXDEV])
 
@@ -72,7 +74,12 @@ export class OpenFile {
   readonly #opened: Opened
   readonly #maxRead: number
   readonly #maxWrite: number
-  #closed = false
+  /** f_pos_lock of the kernel: whoever reads or writes where the file stands. */
+  readonly #standing = new Mutex()
+  #underWay = 0
+  #whenIdle: (() => void)[] = []
+  #closing = false
+  #released = false
 
   constructor(kernel: Kernel, node: Node, flags: number, opened: Opened) {
     this.#kernel = kernel
@@ -85,8 +92,26 @@ export class OpenFile {
     this.#maxWrite = maxWrite
   }
 
+  /** Nothing new may begin. */
   get closed(): boolean {
-    return this.#closed
+    return this.#closing
+  }
+
+  /** Calls are under way that hold it. */
+  get busy(): boolean {
+    return this.#underWay > 0
+  }
+
+  /** A call begins, and keeps the file from being released until {@link letGo}. False where it is closed. */
+  hold(): boolean {
+    if (this.#closing) return false
+    this.#underWay++
+    return true
+  }
+
+  letGo(): void {
+    if (--this.#underWay > 0) return
+    for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
   get isDirectory(): boolean {
@@ -102,15 +127,18 @@ export class OpenFile {
   async read(target: Uint8Array, position: number | undefined, signal?: AbortSignal): Promise<number> {
     this.#require(O_RDONLY)
     if (this.isDirectory) throw new Failure(EISDIR)
-    const start = this.#place(position)
-    const got =
-      this.#opened.backed < 0
-        ? await this.#readServed(target, start, signal)
-        : await passed(readFrom(this.#opened.backed, target, 0, target.byteLength, start)).then(
-            ({ bytesRead }) => bytesRead,
-          )
-    if (position === undefined) this.position = start + got
-    return got
+    const room = target.subarray(0, MAX_RW_COUNT)
+    return this.#inTurn(position, async () => {
+      const start = this.#place(position)
+      const got =
+        this.#opened.backed < 0
+          ? await this.#readServed(room, start, signal)
+          : await passed(readFrom(this.#opened.backed, room, 0, room.byteLength, start)).then(
+              ({ bytesRead }) => bytesRead,
+            )
+      if (position === undefined) this.position = start + got
+      return got
+    })
   }
 
   async #readServed(target: Uint8Array, start: number, signal?: AbortSignal): Promise<number> {
@@ -144,18 +172,42 @@ export class OpenFile {
   async write(data: Uint8Array, position: number | undefined, signal?: AbortSignal): Promise<number> {
     this.#require(O_WRONLY)
     if (data.byteLength === 0) return 0
-    let start = this.#place(position)
-    if ((this.flags & O_APPEND) !== 0) start = (await this.#kernel.getattr(this.node, this.attributeFh)).size
-    const killed = await removePrivileges(this.#kernel, this.node)
-    const done =
-      this.#opened.backed < 0
-        ? await this.#writeServed(data, start, killed, signal)
-        : await passed(writeTo(this.#opened.backed, data, 0, data.byteLength, start)).then(
-            ({ bytesWritten }) => bytesWritten,
-          )
-    if (position === undefined || (this.flags & O_APPEND) !== 0) this.position = start + done
+    const taken = data.subarray(0, MAX_RW_COUNT)
+    const done = await this.#inTurn(position, () => this.#writeInTurn(taken, position, signal))
     if ((this.flags & O_DSYNC) !== 0) await this.sync((this.flags & O_SYNC) !== O_SYNC)
     return done
+  }
+
+  async #writeInTurn(data: Uint8Array, position: number | undefined, signal?: AbortSignal): Promise<number> {
+    const place = this.#place(position)
+    const locked = async (): Promise<number> => {
+      const appends = (this.flags & O_APPEND) !== 0
+      const start = appends ? (await this.#kernel.getattr(this.node, this.attributeFh)).size : place
+      const killed = await removePrivileges(this.#kernel, this.node)
+      const done =
+        this.#opened.backed < 0
+          ? await this.#writeServed(data, start, killed, signal)
+          : await passed(writeTo(this.#opened.backed, data, 0, data.byteLength, start)).then(
+              ({ bytesWritten }) => bytesWritten,
+            )
+      if (position === undefined) this.position = start + done
+      return done
+    }
+    return this.#sharesLock(place + data.byteLength) ? locked() : this.node.lock.run(locked)
+  }
+
+  /** Kernel: fuse_dio_wr_exclusive_lock, the other way round. */
+  #sharesLock(end: number): boolean {
+    const parallel = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES
+    const { openFlags } = this.#opened
+    const size = this.node.attr?.size ?? 0
+    return (openFlags & parallel) === parallel && (this.flags & O_APPEND) === 0 && end <= size
+  }
+
+  /** Who reads or writes where the file stands waits for all who do. */
+  #inTurn<T>(position: number | undefined, action: () => Promise<T>): Promise<T> {
+    const free = position !== undefined || (this.#opened.openFlags & FOPEN_STREAM) !== 0
+    return free ? action() : this.#standing.run(action)
   }
 
   async #writeServed(data: Uint8Array, start: number, kill: boolean, signal?: AbortSignal): Promise<number> {
@@ -225,22 +277,26 @@ export class OpenFile {
   /** fallocate(2). */
   async allocate(offset: number, length: number, mode: number): Promise<void> {
     this.#require(O_WRONLY)
-    await removePrivileges(this.#kernel, this.node)
     const fields = { fh: this.fh, offset, length, mode }
-    if ((await this.#kernel.attempt('fallocate', this.node.nodeid, fields)) === undefined)
-      throw new Failure(EOPNOTSUPP)
+    const reply = await this.node.lock.run(async () => {
+      await removePrivileges(this.#kernel, this.node)
+      return this.#kernel.attempt('fallocate', this.node.nodeid, fields)
+    })
+    if (reply === undefined) throw new Failure(EOPNOTSUPP)
   }
 
   /** copy_file_range(2): the bytes copied, undefined where the filesystem has no such operation. */
   async copyTo(to: OpenFile, offIn: number, offOut: number, length: number): Promise<number | undefined> {
     this.#require(O_RDONLY)
     to.#require(O_WRONLY)
-    const len = Math.min(length, MOST_COPIED)
+    const len = Math.min(length, MAX_RW_COUNT)
     const fields = { fhIn: this.fh, offIn, nodeidOut: to.node.nodeid, fhOut: to.fh, offOut, len, flags: 0 }
     try {
-      const reply =
-        (await this.#kernel.attempt('copyFileRange64', this.node.nodeid, fields)) ??
-        (await this.#kernel.attempt('copyFileRange', this.node.nodeid, fields))
+      const reply = await to.node.lock.run(
+        async () =>
+          (await this.#kernel.attempt('copyFileRange64', this.node.nodeid, fields)) ??
+          (await this.#kernel.attempt('copyFileRange', this.node.nodeid, fields)),
+      )
       if (reply === undefined) return undefined
       const copied = reply.value as number
       if (copied > len) throw new BadReply(`copyFileRange: ${copied} of ${len} bytes copied`)
@@ -252,9 +308,11 @@ export class OpenFile {
     }
   }
 
-  /** close(2): FLUSH, whose error is told, and RELEASE. */
+  /** close(2), after the calls that hold the file: FLUSH, whose error is told, and RELEASE. */
   async close(): Promise<void> {
-    this.#require(undefined)
+    if (this.#closing) throw new Failure(EBADF)
+    this.#closing = true
+    await this.#idle()
     try {
       if (!this.isDirectory && this.#opened.asked && (this.#opened.openFlags & FOPEN_NOFLUSH) === 0)
         await this.#kernel.attempt('flush', this.node.nodeid, { fh: this.fh, lockOwner: LOCK_OWNER })
@@ -263,10 +321,12 @@ export class OpenFile {
     }
   }
 
-  /** RELEASE or RELEASEDIR alone. */
+  /** RELEASE or RELEASEDIR alone, after the calls that hold the file. */
   async release(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
+    this.#closing = true
+    await this.#idle()
+    if (this.#released) return
+    this.#released = true
     try {
       if (this.#opened.backed >= 0) await closeBacked(this.#opened.backed)
       const operation = this.isDirectory ? 'releasedir' : 'release'
@@ -283,6 +343,10 @@ export class OpenFile {
     }
   }
 
+  async #idle(): Promise<void> {
+    if (this.#underWay > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
+  }
+
   #sentFlags(): number {
     return this.flags | O_LARGEFILE
   }
@@ -290,7 +354,7 @@ export class OpenFile {
   /** Throws EBADF for a file that is closed, or was opened for something else. */
   #require(access: number | undefined): void {
     const mode = this.flags & O_ACCMODE
-    if (this.#closed) throw new Failure(EBADF)
+    if (this.#released) throw new Failure(EBADF)
     if (access === O_RDONLY && mode === O_WRONLY) throw new Failure(EBADF)
     if (access === O_WRONLY && mode === O_RDONLY) throw new Failure(EBADF)
   }

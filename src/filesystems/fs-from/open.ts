@@ -132,10 +132,9 @@ export async function openKnown(kernel: Kernel, node: Node, flags: number): Prom
   const trunc = kernel.agreed('FUSE_ATOMIC_O_TRUNC') ? 0 : O_TRUNC
   const sent = (flags | O_LARGEFILE) & ~(O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC | trunc)
   const kill = killsSetid(kernel, (sent & O_TRUNC) !== 0) ? FUSE_OPEN_KILL_SUIDGID : 0
-  const reply = await kernel.attempt(directory ? 'opendir' : 'open', node.nodeid, {
-    flags: sent,
-    openFlags: kill,
-  })
+  const ask = (): Promise<KernelReply | undefined> =>
+    kernel.attempt(directory ? 'opendir' : 'open', node.nodeid, { flags: sent, openFlags: kill })
+  const reply = await ((sent & O_TRUNC) === 0 ? ask() : node.lock.run(ask))
   if (reply === undefined && !kernel.agreed(directory ? 'FUSE_NO_OPENDIR_SUPPORT' : 'FUSE_NO_OPEN_SUPPORT'))
     throw new Failure(ENOSYS)
   return opened(kernel, node, flags, reply)
