@@ -64,6 +64,23 @@ describe('permissions', { skip }, () => {
     await user.close()
   })
 
+  it('are asked of a directory itself where it gets another parent', async () => {
+    const inner = memoryFilesystem()
+    const admin = fsFrom(inner, { uid: 0 })
+    await admin.chmod('/', 0o777)
+    const user = fsFrom(inner, { uid: 1000, gid: 1000, defaultPermissions: true })
+    await user.mkdir('/closed', 0o555)
+    await user.mkdir('/open')
+    await user.mkdir('/d')
+    assert.equal(await user.rename('/closed', '/open/x').catch(codeOf), 'EACCES')
+    assert.equal(await user.rename2('/open', '/d/x', 0).catch(codeOf), undefined)
+    await user.mkdir('/d/y')
+    assert.equal(await user.rename2('/d/y', '/closed', RENAME_EXCHANGE).catch(codeOf), 'EACCES')
+    await user.rename('/closed', '/renamed')
+    await user.close()
+    await admin.close()
+  })
+
   it('do not matter on a read-only view, where nothing changes', async () => {
     const fs = fsFrom(memoryFilesystem(), { readOnly: true })
     for (const change of [fs.writeFile('/x', ''), fs.mkdir('/x'), fs.chmod('/', 0o700), fs.access('/', 2)])

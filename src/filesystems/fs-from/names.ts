@@ -125,7 +125,16 @@ export async function rename(
   await requireRemovable(kernel, parentOf(old), node)
   if (place.node === undefined) await creation(kernel, place, 0)
   else await requireReplaceable(kernel, node, place.node, parentOf(place), exchange)
+  if (parentOf(old) !== parentOf(place)) {
+    await requireMovable(kernel, node)
+    if (exchange && place.node !== undefined) await requireMovable(kernel, place.node)
+  }
   await send(kernel, old, place, flags)
+}
+
+/** Kernel: with its parent a directory changes what its `..` is, so it must be writable itself. */
+async function requireMovable(kernel: Kernel, node: Node): Promise<void> {
+  if (node.type === S_IFDIR) await requireAccess(kernel, node, MAY_WRITE)
 }
 
 async function send(kernel: Kernel, old: Place, place: Place, flags: number): Promise<void> {
