@@ -1,4 +1,4 @@
-// An open file or directory: READ and WRITE in the pieces that a kernel would send, FLUSH and RELEASE at its end.
+// An open file or directory: where it stands, who may change it at a time, and FLUSH and RELEASE at its end.
 import { close, read, write } from 'node:fs'
 import { promisify } from 'node:util'
 import {
@@ -20,9 +20,6 @@ import {
   FOPEN_PARALLEL_DIRECT_WRITES,
   FOPEN_STREAM,
   FUSE_FSYNC_FDATASYNC,
-  FUSE_READ_LOCKOWNER,
-  FUSE_WRITE_KILL_SUIDGID,
-  FUSE_WRITE_LOCKOWNER,
 } from '../../index.js'
 import {
   O_ACCMODE,
@@ -40,8 +37,9 @@ import { BadReply, Failure } from './failure.js'
 import type { Kernel } from './kernel.js'
 import { Mutex } from './mutex.js'
 import type { Node } from './nodes.js'
+import { LOCK_OWNER, readPieces, writePieces } from './pieces.js'
+import type { Served } from './pieces.js'
 
-const PAGE = 4096
 // Kernel: the most that one call reads, writes or copies.
 const MAX_RW_COUNT = 0x7fff_f000
 
@@ -50,9 +48,6 @@ const CANNOT_COPY: ReadonlySet<number> = new Set([EOPNOTSUPP, ENOSYS, EXDEV])
 const readFrom = promisify(read)
 const writeTo = promisify(write)
 const closeBacked = promisify(close)
-
-/** Names the owner of locks: one for all files of a process. */
-const LOCK_OWNER = 0x6465_7666_7573_65n
 
 /** What the reply to the open said. */
 export interface Opened {
@@ -72,8 +67,7 @@ export class OpenFile {
   position = 0
   readonly #kernel: Kernel
   readonly #opened: Opened
-  readonly #maxRead: number
-  readonly #maxWrite: number
+  readonly #served: Served
   /** f_pos_lock of the kernel: whoever reads or writes where the file stands. */
   readonly #standing = new Mutex()
   #underWay = 0
@@ -87,9 +81,8 @@ export class OpenFile {
     this.flags = flags
     this.fh = opened.fh
     this.#opened = opened
-    const { maxPages, maxWrite } = kernel.connection.negotiation
-    this.#maxRead = maxPages * PAGE
-    this.#maxWrite = maxWrite
+    const { fh, openFlags } = opened
+    this.#served = { kernel, node, fh, openFlags, flags: this.#sentFlags(), attributeFh: this.attributeFh }
   }
 
   /** Nothing new may begin. */
@@ -132,40 +125,13 @@ export class OpenFile {
       const start = this.#place(position)
       const got =
         this.#opened.backed < 0
-          ? await this.#readServed(room, start, signal)
+          ? await readPieces(this.#served, room, start, signal)
           : await passed(readFrom(this.#opened.backed, room, 0, room.byteLength, start)).then(
               ({ bytesRead }) => bytesRead,
             )
       if (position === undefined) this.position = start + got
       return got
     })
-  }
-
-  async #readServed(target: Uint8Array, start: number, signal?: AbortSignal): Promise<number> {
-    const { fh, openFlags } = this.#opened
-    const direct = (openFlags & FOPEN_DIRECT_IO) !== 0
-    let end = start + target.byteLength
-    // Kernel: a cached file ends where its size says, whatever a read would bring.
-    if (!direct) end = Math.min(end, (await this.#kernel.getattr(this.node, this.attributeFh)).size)
-    let at = start
-    while (at < end) {
-      const offset = direct ? at : at - (at % PAGE)
-      const size = Math.min(this.#maxRead, direct ? end - at : Math.ceil(end / PAGE) * PAGE - offset)
-      const request = {
-        fh,
-        offset,
-        size,
-        flags: this.#sentFlags(),
-        readFlags: FUSE_READ_LOCKOWNER,
-        lockOwner: LOCK_OWNER,
-      }
-      const { data } = await this.#kernel.call('read', this.node.nodeid, request, signal)
-      const piece = (data as Buffer).subarray(at - offset, end - offset)
-      target.set(piece, at - start)
-      at += piece.byteLength
-      if ((data as Buffer).byteLength < size) break
-    }
-    return at - start
   }
 
   /** write(2) or pwrite(2): the bytes written. */
@@ -186,7 +152,7 @@ export class OpenFile {
       const killed = await removePrivileges(this.#kernel, this.node)
       const done =
         this.#opened.backed < 0
-          ? await this.#writeServed(data, start, killed, signal)
+          ? await writePieces(this.#served, data, start, killed, signal)
           : await passed(writeTo(this.#opened.backed, data, 0, data.byteLength, start)).then(
               ({ bytesWritten }) => bytesWritten,
             )
@@ -208,41 +174,6 @@ export class OpenFile {
   #inTurn<T>(position: number | undefined, action: () => Promise<T>): Promise<T> {
     const free = position !== undefined || (this.#opened.openFlags & FOPEN_STREAM) !== 0
     return free ? action() : this.#standing.run(action)
-  }
-
-  async #writeServed(data: Uint8Array, start: number, kill: boolean, signal?: AbortSignal): Promise<number> {
-    const { fh, openFlags } = this.#opened
-    let done = 0
-    while (done < data.byteLength) {
-      const offset = start + done
-      const size = Math.min(data.byteLength - done, this.#maxWrite, this.#maxRead - (offset % PAGE))
-      const writeFlags = FUSE_WRITE_LOCKOWNER | (kill ? FUSE_WRITE_KILL_SUIDGID : 0)
-      const request = { fh, offset, writeFlags, flags: this.#sentFlags(), lockOwner: LOCK_OWNER }
-      let written: number
-      try {
-        const reply = await this.#kernel.call(
-          'write',
-          this.node.nodeid,
-          { ...request, data: data.subarray(done, done + size) },
-          signal,
-        )
-        written = reply.value as number
-        if (written > size || written < 0)
-          throw new BadReply(`write: the answer is ${written} where ${size} bytes were sent`)
-      } catch (error) {
-        // Kernel: what was written before the failure counts; the next call meets it again.
-        if (done > 0 && error instanceof Failure) return done
-        throw error
-      }
-      done += written
-      if (written < size) {
-        // Kernel: a cached write that comes up short is EIO, unless something was written.
-        if (done === 0 && (openFlags & FOPEN_DIRECT_IO) === 0)
-          throw new BadReply('write: nothing was written, which only FOPEN_DIRECT_IO files may say')
-        break
-      }
-    }
-    return done
   }
 
   /** ftruncate(2). */
@@ -277,6 +208,7 @@ export class OpenFile {
   /** fallocate(2). */
   async allocate(offset: number, length: number, mode: number): Promise<void> {
     this.#require(O_WRONLY)
+    if (offset < 0 || length <= 0) throw new Failure(EINVAL)
     const fields = { fh: this.fh, offset, length, mode }
     const reply = await this.node.lock.run(async () => {
       await removePrivileges(this.#kernel, this.node)
