@@ -116,7 +116,7 @@ export function calls(caller: Caller, dev: number) {
       return chmod(kernel, node, modeOf(mode, 0))
     }),
     unlink: named('unlink', unlink),
-    rmdir: named('rmdir', rmdir),
+    rmdirOne: named('rmdir', rmdir),
 
     access: at('access', true, async (kernel, node, mode: number = 0) => {
       const { attr } = await status(kernel, node)

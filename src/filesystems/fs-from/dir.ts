@@ -1,6 +1,7 @@
 // Dir of node:fs/promises: a listing that is read entry by entry.
 import { S_IFDIR } from '../../syscalls/index.js'
 import type { Dirent, OpenDirOptions } from 'node:fs'
+import { posix } from 'node:path'
 import { callbackify } from 'node:util'
 import { ENOTDIR } from '../../index.js'
 import type { Caller } from './caller.js'
@@ -108,7 +109,7 @@ export class FsDir {
       const type = await typeOf(this.#kernel, top.node, value)
       const { path } = top
       if (this.#recursive && type === S_IFDIR)
-        await this.#descend(`${path}/${text(value.name)}`, top.node, value.name)
+        await this.#descend(posix.join(path, text(value.name)), top.node, value.name)
       return direntOf(decoded(value.name, this.#encoding), path, type)
     }
     return null

@@ -1,5 +1,5 @@
 // Errors of the view: inside, a failure is an errno and sometimes a reason; outside, the error that node:fs would throw.
-import { getSystemErrorMap } from 'node:util'
+import { getSystemErrorMap, inspect } from 'node:util'
 import { AbortError, EIO, errnoName } from '../../index.js'
 
 /** A call failed with `errno` (negative). `reason` explains what only this library can know. */
@@ -47,14 +47,46 @@ export function systemErrorOf(
   return error
 }
 
+/** The same failure, told by another call. */
+export function systemErrorLike(error: unknown, syscall: string, path?: string): unknown {
+  const { errno, path: own, cause } = error as NodeJS.ErrnoException
+  if (typeof errno !== 'number') return error
+  return systemErrorOf(cause instanceof Failure ? cause : new Failure(errno), syscall, path ?? own)
+}
+
+/** The SystemError of node:fs, of calls that refuse by themselves: `errno` is positive, and `code` a word of Node. */
+export function refusal(
+  code: string,
+  summary: string,
+  info: { errno: number; message: string; syscall: string; path: string },
+): NodeJS.ErrnoException {
+  const { errno, message, syscall, path } = info
+  const name = errnoName(errno) ?? String(errno)
+  const error = new Error(`${summary}: ${syscall} returned ${name} (${message}) ${path}`)
+  error.name = 'SystemError'
+  const shown = { errno: -errno, syscall, path }
+  return Object.assign(error, { code, info: { ...shown, code: name, message }, ...shown })
+}
+
 /** Throws the AbortError of node:fs where a signal was aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new AbortError('The operation was aborted', { cause: signal.reason })
 }
 
-/** The TypeError of node:fs for an argument that can never work. */
+/** The TypeError of node:fs for a value that can never work. */
 export function invalidArgument(name: string, value: unknown, wanted: string): TypeError {
-  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value)
-  const error = new TypeError(`The argument '${name}' must be ${wanted}. Received ${shown}`)
+  const error = new TypeError(`The argument '${name}' must be ${wanted}. Received ${inspect(value)}`)
   return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' })
+}
+
+/** The TypeError of node:fs for an argument of another type. */
+export function invalidType(name: string, wanted: string, value: unknown): TypeError {
+  const message = `The "${name}" argument must be ${wanted}. Received ${inspect(value)}`
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' })
+}
+
+/** The RangeError of node:fs. */
+export function outOfRange(name: string, wanted: string, value: number): RangeError {
+  const message = `The value of "${name}" is out of range. It must be ${wanted}. Received ${value}`
+  return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' })
 }

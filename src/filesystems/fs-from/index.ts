@@ -8,10 +8,12 @@ import { calls } from './calls.js'
 import type { FollowOptions } from './calls.js'
 import { Caller } from './caller.js'
 import { copies } from './copy.js'
+import { fileCopies } from './copy-file.js'
 import { Kernel, OFFERED } from './kernel.js'
 import { resolveOptions } from './options.js'
 import type { FsFromOptions } from './options.js'
 import type { Mode, PathLike } from 'node:fs'
+import { removals } from './removal.js'
 import { trees } from './trees.js'
 
 export type { FollowOptions } from './calls.js'
@@ -131,9 +133,10 @@ export function fsFrom<Options extends FsFromOptions>(
     defaultPermissions: behaviour.defaultPermissions,
   }).then((connection) => new Kernel(connection, behaviour))
   const caller = new Caller(kernel)
-  const single = calls(caller, ++devices)
-  const view = { ...single, ...trees(caller, single) }
-  const { mkdirOne: _, ...all } = { ...view, ...copies(view) }
+  const dev = ++devices
+  const single = calls(caller, dev)
+  const view = { ...single, ...fileCopies(caller), ...trees(caller, single) }
+  const { mkdirOne: _, rmdirOne: __, ...all } = { ...view, ...removals(single), ...copies(view) }
   let closing: Promise<Leaks> | undefined
   const close = (): Promise<Leaks> => (closing ??= end(caller))
   return {
