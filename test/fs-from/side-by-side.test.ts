@@ -1,18 +1,9 @@
 // fsFrom over a mirror against node:fs/promises on the same kind of directory: every call, its result and its error.
-import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { constants, mkdirSync } from 'node:fs'
-import * as native from 'node:fs/promises'
-import { join } from 'node:path'
-import { describe, it } from 'node:test'
+import { constants } from 'node:fs'
 import type { Stats } from 'node:fs'
-import { fsFrom } from 'devfuse/fs'
-import type { FsCalls } from 'devfuse/fs'
-import { mirror } from 'devfuse/mirror'
-import { skip, temporary } from '../support/mounting.js'
-
-/** A case: works with paths below `at`, returns what shall be the same. */
-type Case = (fs: FsCalls, at: (path: string) => string) => Promise<unknown>
+import { codeOf, compare, textOf } from './compared.js'
+import type { Case } from './compared.js'
 
 const shape = ({ mode, nlink, size, uid, gid, rdev }: Stats): unknown => ({
   mode,
@@ -29,6 +20,21 @@ const cases: Record<string, Case> = {
     await fs.appendFile(at('a'), Buffer.from(' world'))
     await fs.writeFile(at('b'), ['one', 'two'])
     return [await fs.readFile(at('a'), 'utf8'), await fs.readFile(at('b')), shape(await fs.stat(at('a')))]
+  },
+  'a web stream into memory of the reader': async (fs, at) => {
+    await fs.writeFile(at('a'), 'hello')
+    await using handle = await fs.open(at('a'))
+    const reader = handle.readableWebStream({ type: 'bytes' }).getReader({ mode: 'byob' })
+    const first = await reader.read(new Uint8Array(10))
+    const second = await reader.read(new Uint8Array(10))
+    return [Buffer.from(first.value as Uint8Array).toString(), second.done]
+  },
+  'appending at a position': async (fs, at) => {
+    await fs.writeFile(at('a'), '12345')
+    await using handle = await fs.open(at('a'), 'a+')
+    const { bytesWritten } = await handle.write(Buffer.from('X'), 0, 1, 0)
+    const { bytesRead } = await handle.read(Buffer.alloc(10), 0, 10)
+    return [bytesWritten, bytesRead, await fs.readFile(at('a'), 'utf8')]
   },
   'large files': async (fs, at) => {
     const bytes = Buffer.alloc(3_500_001, 'devfuse!')
@@ -291,6 +297,11 @@ const cases: Record<string, Case> = {
       await fs.copyFile(at('none'), at('other')).catch(textOf(at)),
       await fs.truncate(at('d')).catch(codeOf),
       await fs.realpath(at('none')).catch(textOf(at)),
+      await fs.rm(at('none')).catch(textOf(at)),
+      await fs.rm(at('d')).catch(textOf(at)),
+      await fs.cp(at('d'), at('d/e'), { recursive: true }).catch(textOf(at)),
+      await fs.cp(at('d/f'), at('d')).catch(textOf(at)),
+      await fs.cp(at('d'), at('d/f'), { recursive: true }).catch(textOf(at)),
     ]
   },
 
@@ -309,31 +320,4 @@ const cases: Record<string, Case> = {
   },
 }
 
-const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code
-
-const textOf =
-  (at: (path: string) => string) =>
-  (error: NodeJS.ErrnoException & { dest?: string }): unknown => ({
-    message: error.message.replaceAll(at(''), '/'),
-    code: error.code,
-    errno: error.errno,
-    syscall: error.syscall,
-    path: error.path?.replaceAll(at(''), '/'),
-    dest: error.dest?.replaceAll(at(''), '/'),
-  })
-
-describe('fsFrom over a mirror does what node:fs/promises does', { skip, timeout: 120_000 }, () => {
-  for (const [name, run] of Object.entries(cases)) {
-    it(name, async (t) => {
-      const folder = temporary(t)
-      const real = join(folder, 'real')
-      const mirrored = join(folder, 'mirrored')
-      mkdirSync(real)
-      mkdirSync(mirrored)
-      const fs = fsFrom(mirror(mirrored), { umask: process.umask() })
-      const expected = await run(native, (path) => `${real}/${path}`)
-      assert.deepEqual(await run(fs, (path) => `/${path}`), expected)
-      assert.deepEqual(await fs.close(), { open: [], inodes: [] })
-    })
-  }
-})
+compare('fsFrom over a mirror does what node:fs/promises does', cases)

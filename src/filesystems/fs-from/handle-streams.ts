@@ -56,10 +56,14 @@ export function webStreamOf(read: (target: Uint8Array) => Promise<number>): Read
   return new ReadableStream({
     type: 'bytes',
     pull: async (controller) => {
-      const target = new Uint8Array(PIECE)
+      const { byobRequest } = controller
+      const view = byobRequest?.view
+      const target = view ? bytesOfView(view as View) : new Uint8Array(PIECE)
       const got = await read(target)
-      if (got > 0) controller.enqueue(target.subarray(0, got))
-      else controller.close()
+      if (got === 0) controller.close()
+      // A reader that brought its own view waits for this, even at the end.
+      if (byobRequest) byobRequest.respond(got)
+      else if (got > 0) controller.enqueue(target.subarray(0, got))
     },
   })
 }
