@@ -158,7 +158,8 @@ describe('opening', () => {
 
   it('tells the error of FLUSH, and releases all the same', async () => {
     const { fs, names } = recorded({ ...writable, flush: () => EIO, release: () => undefined })
-    await assert.rejects(fs.writeFile('/new', 'x'), { code: 'EIO' })
+    const message = 'EIO: i/o error, close'
+    await assert.rejects(fs.writeFile('/new', 'x'), { code: 'EIO', syscall: 'close', message })
     assert.equal(names().at(-1), 'release')
     const silent = recorded({
       ...writable,
@@ -168,6 +169,40 @@ describe('opening', () => {
     await silent.fs.writeFile('/new', 'x')
     await fs.close()
     await silent.fs.close()
+  })
+})
+
+describe('a copy that fails', () => {
+  it('leaves no destination behind', async () => {
+    const failures: Filesystem[] = [{ flush: () => EIO }, { write: () => EIO }, { setattr: () => EIO }]
+    for (const failing of failures) {
+      const files = new Map([['hello', { nodeid: 2, attr: file }]])
+      const fs = fsFrom(
+        small({
+          ...writable,
+          lookup: ({ name }) => files.get(name) ?? ENOENT,
+          create: ({ name }) => {
+            files.set(name, made)
+            return made
+          },
+          unlink: ({ name }) => void files.delete(name),
+          ...failing,
+        }),
+      )
+      const expected = { code: 'EIO', syscall: 'copyfile', path: '/hello', dest: '/new' }
+      await assert.rejects(fs.copyFile('/hello', '/new'), expected)
+      assert.deepEqual([...files.keys()], ['hello'])
+      await fs.copyFile('/hello', '/hello').catch(() => undefined)
+      assert.deepEqual([...files.keys()], ['hello'])
+      await fs.close()
+    }
+  })
+
+  it('does not go on for ever where nothing is written', async () => {
+    const direct = { openFlags: FOPEN_DIRECT_IO }
+    const fs = fsFrom(small({ ...writable, create: () => ({ ...made, ...direct }), write: () => 0 }))
+    await assert.rejects(fs.copyFile('/hello', '/new'), { code: 'EIO' })
+    await fs.close()
   })
 })
 

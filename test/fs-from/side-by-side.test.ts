@@ -29,6 +29,11 @@ const cases: Record<string, Case> = {
     const second = await reader.read(new Uint8Array(10))
     return [Buffer.from(first.value as Uint8Array).toString(), second.done]
   },
+  'a file that is too large to read at once': async (fs, at) => {
+    await fs.writeFile(at('a'), '')
+    await fs.truncate(at('a'), 3 * 2 ** 30)
+    return fs.readFile(at('a')).catch((error: Error) => [error.name, codeOf(error)])
+  },
   'appending at a position': async (fs, at) => {
     await fs.writeFile(at('a'), '12345')
     await using handle = await fs.open(at('a'), 'a+')
@@ -297,6 +302,8 @@ const cases: Record<string, Case> = {
       await fs.copyFile(at('none'), at('other')).catch(textOf(at)),
       await fs.truncate(at('d')).catch(codeOf),
       await fs.realpath(at('none')).catch(textOf(at)),
+      await fs.truncate(at('none')).catch(textOf(at)),
+      await fs.truncate(at('d/f'), 2 ** 52).catch(textOf(at)),
       await fs.rm(at('none')).catch(textOf(at)),
       await fs.rm(at('d')).catch(textOf(at)),
       await fs.cp(at('d'), at('d/e'), { recursive: true }).catch(textOf(at)),

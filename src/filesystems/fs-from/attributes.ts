@@ -137,11 +137,16 @@ export async function removePrivileges(kernel: Kernel, node: Node): Promise<bool
   return false
 }
 
-/** truncate(2) by path. */
-export async function truncate(kernel: Kernel, node: Node, size: number): Promise<void> {
+/** What truncate(2) asks of a file before it changes it. */
+export async function requireTruncatable(kernel: Kernel, node: Node): Promise<void> {
   if (node.type === S_IFDIR) throw new Failure(EISDIR)
   if (node.type !== S_IFREG) throw new Failure(EINVAL)
+  requireWritable(kernel)
   await requireAccess(kernel, node, MAY_WRITE)
+}
+
+/** truncate(2) by path. */
+export async function truncate(kernel: Kernel, node: Node, size: number): Promise<void> {
   await setattr(kernel, node, { valid: FATTR_SIZE, size })
 }
 

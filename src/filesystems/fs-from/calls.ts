@@ -1,21 +1,18 @@
-// The calls of node:fs/promises that are about one path, each a handful of requests.
+// The calls of node:fs/promises that are about one path and need no open file, each a handful of requests.
 import type { BigIntStats, BigIntStatsFs, OpenDirOptions, PathLike, Stats, StatsFs, TimeLike } from 'node:fs'
 import { ENOENT, ENOSYS, EOPNOTSUPP, EROFS } from '../../index.js'
 import type { Statfs } from '../../index.js'
-import { O_CREAT, O_TRUNC, O_WRONLY, S_IFDIR, S_IFLNK, S_IFREG } from '../../syscalls/index.js'
-import { chmod, chown, status, truncate, utimes } from './attributes.js'
+import { S_IFDIR, S_IFLNK, S_IFREG } from '../../syscalls/index.js'
+import { idOf, modeOf, threeBitsOf, uint32Of, viewOf } from './arguments.js'
+import { chmod, chown, status, utimes } from './attributes.js'
 import type { Caller } from './caller.js'
-import { writeAll, readAll } from './content.js'
+import { bytesOfView } from './content.js'
 import { FsDir } from './dir.js'
-import { Failure, systemErrorOf, throwIfAborted } from './failure.js'
-import { FsFileHandle, codingOf } from './file-handle.js'
+import { Failure, invalidType, systemErrorOf } from './failure.js'
 import { MAY_WRITE, checkExecutable } from './identity.js'
 import type { Kernel, Scope } from './kernel.js'
 import { link, mkdir, rename, rmdir, symlink, unlink } from './names.js'
 import type { Node } from './nodes.js'
-import { flagsOf, open } from './open.js'
-import type { OpenFile } from './open-file.js'
-import { modeOf } from './options.js'
 import { bytesOf, decoded, encodingOf, shown } from './paths.js'
 import { statsFsOf, statsOf } from './stats.js'
 import { timestampOf } from './times.js'
@@ -28,172 +25,113 @@ export interface FollowOptions {
   follow?: boolean
 }
 
-/** A path, or a file that is open already. */
-type Target = PathLike | FsFileHandle
-type Coding = Parameters<typeof codingOf>[0]
-type WriteOptions = Coding | { mode?: number | string; flag?: string; flush?: boolean }
-
 /** Makes the calls; `dev` is the device number that they show. */
 export function calls(caller: Caller, dev: number) {
-  const at =
-    <Rest extends unknown[], T>(
-      syscall: string,
-      follow: boolean,
-      action: (kernel: Kernel, node: Node, ...rest: Rest) => Promise<T>,
-    ) =>
-    (path: PathLike, ...rest: Rest): Promise<T> =>
-      caller.run(
-        syscall,
-        async (kernel, scope) => action(kernel, await find(kernel, scope, bytesOf(path), follow), ...rest),
-        path,
-      )
-  const named =
-    <Rest extends unknown[]>(
-      syscall: string,
-      action: (kernel: Kernel, scope: Scope, path: string, ...rest: Rest) => Promise<void>,
-    ) =>
-    (path: PathLike, ...rest: Rest): Promise<void> =>
-      caller.run(syscall, (kernel, scope) => action(kernel, scope, bytesOf(path), ...rest), path)
-
-  const stat = (follow: boolean, syscall: string) =>
-    at(syscall, follow, async (kernel, node, options?: { bigint?: boolean }): Promise<Stats | BigIntStats> =>
-      statsOf(await status(kernel, node), dev, options?.bigint),
-    )
-  const setTimes =
-    (follow: boolean, syscall: string) => (path: PathLike, atime: TimeLike, mtime: TimeLike) => {
-      const times = [timestampOf(atime, 'atime'), timestampOf(mtime, 'mtime')] as const
-      return at(syscall, follow, (kernel, node) => utimes(kernel, node, ...times))(path)
-    }
-  const setOwner = (follow: boolean, syscall: string) =>
-    at(syscall, follow, (kernel, node, uid: number, gid: number) => chown(kernel, node, uid, gid))
-  const attribute =
-    <Rest extends unknown[], T>(
-      syscall: string,
-      action: (kernel: Kernel, node: Node, ...rest: Rest) => Promise<T>,
-    ) =>
-    (path: PathLike, options: FollowOptions | undefined, ...rest: Rest): Promise<T> =>
-      at(syscall, options?.follow ?? true, action)(path, ...rest)
-
-  /** Opens, works, and closes whatever happens. */
-  const withFile = <T>(
-    path: PathLike,
-    flags: number,
-    mode: number,
-    work: (file: OpenFile, kernel: Kernel) => Promise<T>,
+  const at = <T>(
     syscall: string,
+    path: PathLike,
+    follow: boolean,
+    action: (kernel: Kernel, node: Node) => Promise<T>,
   ): Promise<T> =>
     caller.run(
-      'open',
-      async (kernel, scope) => {
-        const file = await open(kernel, scope, bytesOf(path), flags, mode)
-        let result: T
-        try {
-          result = await work(file, kernel)
-        } catch (error) {
-          await file.close().catch(() => undefined)
-          throw error instanceof Failure ? systemErrorOf(error, syscall, shown(path)) : error
-        }
-        await file.close()
-        return result
-      },
+      syscall,
+      async (kernel, scope) => action(kernel, await find(kernel, scope, bytesOf(path), follow)),
       path,
     )
+
+  const stat =
+    (follow: boolean, syscall: string) =>
+    (path: PathLike, options?: { bigint?: boolean }): Promise<Stats | BigIntStats> =>
+      at(syscall, path, follow, async (kernel, node) =>
+        statsOf(await status(kernel, node), dev, options?.bigint),
+      )
+  const setTimes =
+    (follow: boolean, syscall: string) =>
+    async (path: PathLike, atime: TimeLike, mtime: TimeLike): Promise<void> => {
+      const times = [timestampOf(atime, 'atime'), timestampOf(mtime, 'mtime')] as const
+      return at(syscall, path, follow, (kernel, node) => utimes(kernel, node, ...times))
+    }
+  const setOwner =
+    (follow: boolean, syscall: string) =>
+    async (path: PathLike, uid: number, gid: number): Promise<void> => {
+      const ids = [idOf(uid, 'uid'), idOf(gid, 'gid')] as const
+      return at(syscall, path, follow, (kernel, node) => chown(kernel, node, ...ids))
+    }
+  const attribute = <T>(
+    syscall: string,
+    path: PathLike,
+    name: unknown,
+    options: FollowOptions | undefined,
+    action: (kernel: Kernel, node: Node, name: string) => Promise<T>,
+  ): Promise<T> => {
+    if (typeof name !== 'string') throw invalidType('name', 'of type string', name)
+    return at(syscall, path, options?.follow ?? true, (kernel, node) => action(kernel, node, name))
+  }
 
   const view = {
     stat: stat(true, 'stat'),
     lstat: stat(false, 'lstat'),
-    truncate: at('truncate', true, (kernel, node, size: number = 0) =>
-      truncate(kernel, node, Math.max(0, size)),
-    ),
     utimes: setTimes(true, 'utime'),
     lutimes: setTimes(false, 'lutime'),
     chown: setOwner(true, 'chown'),
     lchown: setOwner(false, 'lchown'),
-    chmod: at('chmod', true, (kernel, node, mode: number | string) => chmod(kernel, node, modeOf(mode, 0))),
+
+    async chmod(path: PathLike, mode: number | string): Promise<void> {
+      const bits = modeOf(mode)
+      return at('chmod', path, true, (kernel, node) => chmod(kernel, node, bits))
+    },
+
     /** Kernel: a symbolic link has no mode to change. */
-    lchmod: at('lchmod', false, (kernel, node, mode: number | string) => {
-      if (node.type === S_IFLNK) throw new Failure(EOPNOTSUPP)
-      return chmod(kernel, node, modeOf(mode, 0))
-    }),
-    unlink: named('unlink', unlink),
-    rmdirOne: named('rmdir', rmdir),
+    async lchmod(path: PathLike, mode: number | string): Promise<void> {
+      const bits = modeOf(mode)
+      return at('lchmod', path, false, (kernel, node) => {
+        if (node.type === S_IFLNK) throw new Failure(EOPNOTSUPP)
+        return chmod(kernel, node, bits)
+      })
+    },
 
-    access: at('access', true, async (kernel, node, mode: number = 0) => {
-      const { attr } = await status(kernel, node)
-      if (
-        (mode & MAY_WRITE) !== 0 &&
-        kernel.behaviour.readOnly &&
-        [S_IFREG, S_IFDIR, S_IFLNK].includes(node.type)
-      )
-        throw new Failure(EROFS)
-      if (kernel.behaviour.defaultPermissions) return requireAccess(kernel, node, mode)
-      checkExecutable(attr, mode)
-      await kernel.attempt('access', node.nodeid, { mask: mode })
-    }),
-
-    open(path: PathLike, flags?: string | number, mode?: number | string): Promise<FsFileHandle> {
-      return caller.run(
-        'open',
-        async (kernel, scope) => {
-          const file = await open(kernel, scope, bytesOf(path), flagsOf(flags), modeOf(mode, 0o666))
-          return new FsFileHandle(caller, file, shown(path), dev)
-        },
-        path,
-      )
+    async access(path: PathLike, mode?: number): Promise<void> {
+      const mask = threeBitsOf(mode)
+      return at('access', path, true, async (kernel, node) => {
+        const { attr } = await status(kernel, node)
+        const kept = [S_IFREG, S_IFDIR, S_IFLNK].includes(node.type)
+        if ((mask & MAY_WRITE) !== 0 && kernel.behaviour.readOnly && kept) throw new Failure(EROFS)
+        if (kernel.behaviour.defaultPermissions) return requireAccess(kernel, node, mask)
+        checkExecutable(attr, mask)
+        await kernel.attempt('access', node.nodeid, { mask })
+      })
     },
 
     opendir(path: PathLike, options?: OpenDirOptions | null): Promise<FsDir> {
       return caller.run(
         'opendir',
         async (kernel, scope) => {
+          const encoding = encodingOf(options)
           const node = await find(kernel, scope, bytesOf(path), true)
-          return FsDir.open(caller, kernel, node, shown(path), options ?? {})
+          return FsDir.open(caller, kernel, node, shown(path), encoding, options?.recursive === true)
         },
         path,
       )
     },
 
-    async readFile(target: Target, options?: Coding & { flag?: string }): Promise<string | Buffer> {
-      if (target instanceof FsFileHandle) return target.readFile(options)
-      const { encoding, signal, flag } = codingOf(options) as { flag?: string } & ReturnType<typeof codingOf>
-      throwIfAborted(signal)
-      const content = await withFile(
-        target,
-        flagsOf(flag),
-        0o666,
-        async (file, kernel) =>
-          readAll(file, (await status(kernel, file.node, file.attributeFh)).attr.size, signal),
-        'read',
-      )
-      return encoding ? content.toString(encoding) : content
+    unlink(path: PathLike): Promise<void> {
+      return caller.run('unlink', (kernel, scope) => unlink(kernel, scope, bytesOf(path)), path)
     },
 
-    async writeFile(target: Target, data: unknown, options?: WriteOptions): Promise<void> {
-      if (target instanceof FsFileHandle) return target.writeFile(data, options as Coding)
-      const given = codingOf(options as Coding) as ReturnType<typeof codingOf> & Record<string, unknown>
-      const { encoding, signal, mode, flag, flush } = given
-      throwIfAborted(signal)
-      const flags = flag === undefined ? O_WRONLY | O_CREAT | O_TRUNC : flagsOf(flag as string)
-      const work = async (file: OpenFile): Promise<void> => {
-        await writeAll(file, data, encoding ?? 'utf8', signal)
-        if (flush) await file.sync(false)
-      }
-      await withFile(target, flags, modeOf(mode as number, 0o666), work, 'write')
-    },
+    rmdirOne: (path: PathLike): Promise<void> =>
+      caller.run('rmdir', (kernel, scope) => rmdir(kernel, scope, bytesOf(path)), path),
 
-    appendFile(target: Target, data: unknown, options?: WriteOptions): Promise<void> {
-      const given = codingOf(options as Coding)
-      if (target instanceof FsFileHandle) return target.appendFile(data, given)
-      return view.writeFile(target, data, { flag: 'a', ...given })
-    },
+    mkdirOne: (path: PathLike, mode: number): Promise<void> =>
+      caller.run('mkdir', (kernel, scope) => mkdir(kernel, scope, bytesOf(path), mode), path),
 
     rename(from: PathLike, to: PathLike): Promise<void> {
       return view.rename2(from, to, 0)
     },
 
-    rename2(from: PathLike, to: PathLike, flags: number): Promise<void> {
+    async rename2(from: PathLike, to: PathLike, flags: number): Promise<void> {
+      const bits = uint32Of(flags, 'flags')
       const action = (kernel: Kernel, scope: Scope): Promise<void> =>
-        rename(kernel, scope, bytesOf(from, 'oldPath'), bytesOf(to, 'newPath'), flags)
+        rename(kernel, scope, bytesOf(from, 'oldPath'), bytesOf(to, 'newPath'), bits)
       return caller.run('rename', action, from, to)
     },
 
@@ -209,44 +147,52 @@ export function calls(caller: Caller, dev: number) {
       return caller.run('symlink', action, target, path)
     },
 
-    mkdirOne: named('mkdir', (kernel, scope, path, mode: number) => mkdir(kernel, scope, path, mode)),
-
-    readlink(path: PathLike, options?: unknown): Promise<string | Buffer> {
-      const action = at('readlink', false, (kernel, node) => readlink(kernel, node))
-      return action(path).then((target) => decoded(target, encodingOf(options)))
+    async readlink(path: PathLike, options?: unknown): Promise<string | Buffer> {
+      const encoding = encodingOf(options)
+      return decoded(await at('readlink', path, false, readlink), encoding)
     },
 
-    realpath(path: PathLike, options?: unknown): Promise<string | Buffer> {
+    async realpath(path: PathLike, options?: unknown): Promise<string | Buffer> {
+      const encoding = encodingOf(options)
       const action = async (kernel: Kernel, scope: Scope): Promise<string | Buffer> => {
         const { names, name, node } = await walk(kernel, scope, bytesOf(path), true)
         if (node === undefined) throw new Failure(ENOENT)
-        return decoded(`/${[...names, ...(name === '' ? [] : [name])].join('/')}`, encodingOf(options))
+        return decoded(`/${[...names, ...(name === '' ? [] : [name])].join('/')}`, encoding)
       }
       return caller.run('realpath', action, path)
     },
 
-    statfs: at(
-      'statfs',
-      true,
-      async (kernel, node, options?: { bigint?: boolean }): Promise<StatsFs | BigIntStatsFs> => {
+    statfs(path: PathLike, options?: { bigint?: boolean }): Promise<StatsFs | BigIntStatsFs> {
+      return at('statfs', path, true, async (kernel, node) => {
         const reply = await kernel.call('statfs', node.nodeid)
         return statsFsOf(reply as Statfs, options?.bigint)
-      },
-    ),
+      })
+    },
 
-    getxattr: (path: PathLike, name: string, options?: FollowOptions): Promise<Buffer> =>
-      attribute('getxattr', getxattr)(path, options, name),
-    setxattr: (
+    async getxattr(path: PathLike, name: string, options?: FollowOptions): Promise<Buffer> {
+      return attribute('getxattr', path, name, options, getxattr)
+    },
+
+    async setxattr(
       path: PathLike,
       name: string,
       value: string | Uint8Array,
       options?: FollowOptions & { flags?: number },
-    ): Promise<void> =>
-      attribute('setxattr', setxattr)(path, options, name, Buffer.from(value as string), options?.flags ?? 0),
-    listxattr: (path: PathLike, options?: FollowOptions): Promise<string[]> =>
-      attribute('listxattr', listxattr)(path, options),
-    removexattr: (path: PathLike, name: string, options?: FollowOptions): Promise<void> =>
-      attribute('removexattr', removexattr)(path, options, name),
+    ): Promise<void> {
+      const bytes = typeof value === 'string' ? Buffer.from(value) : bytesOfView(viewOf(value, 'value'))
+      const flags = uint32Of(options?.flags ?? 0, 'options.flags')
+      return attribute('setxattr', path, name, options, (kernel, node, plain) =>
+        setxattr(kernel, node, plain, bytes, flags),
+      )
+    },
+
+    listxattr(path: PathLike, options?: FollowOptions): Promise<string[]> {
+      return at('listxattr', path, options?.follow ?? true, listxattr)
+    },
+
+    async removexattr(path: PathLike, name: string, options?: FollowOptions): Promise<void> {
+      return attribute('removexattr', path, name, options, removexattr)
+    },
 
     watch(path: PathLike): never {
       throw systemErrorOf(new Failure(ENOSYS), 'watch', shown(path))

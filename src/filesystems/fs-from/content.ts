@@ -1,14 +1,20 @@
 // Whole contents: reads a file to its end, and writes whatever node:fs takes as data.
 import type { OpenFile } from './open-file.js'
 import { EIO } from '../../index.js'
-import { Failure, invalidArgument, throwIfAborted } from './failure.js'
+import { Failure, invalidType, throwIfAborted } from './failure.js'
 
 // Behind the size that is known there is rarely anything.
 const LEAST = 4096
 const MOST = 1024 * 1024
+// What node:fs reads at once.
+const MOST_WHOLE = 2 ** 31 - 1
 
 /** Reads from where the file stands to its end. */
 export async function readAll(file: OpenFile, size: number, signal?: AbortSignal): Promise<Buffer> {
+  if (!file.isDirectory && size > MOST_WHOLE) {
+    const error = new RangeError(`File size (${size}) is greater than 2 GiB`)
+    throw Object.assign(error, { code: 'ERR_FS_FILE_TOO_LARGE' })
+  }
   const pieces: Buffer[] = []
   let expected = size - file.position
   for (let more = LEAST; ; more = Math.min(2 * more, MOST)) {
@@ -21,24 +27,32 @@ export async function readAll(file: OpenFile, size: number, signal?: AbortSignal
   return pieces.length === 1 ? pieces[0] : Buffer.concat(pieces)
 }
 
-/** Writes data where the file stands: text, bytes, or what yields them. */
+/** What is to be written: bytes, or what yields them. */
+export type Content = Uint8Array | AsyncIterable<unknown> | Iterable<unknown>
+
+/** What node:fs takes as data. Throws a TypeError for everything else. */
+export function contentOf(data: unknown, encoding: BufferEncoding | null | undefined): Content {
+  if (typeof data === 'string') return Buffer.from(data, encoding || 'utf8')
+  if (ArrayBuffer.isView(data)) return bytesOfView(data as NodeJS.ArrayBufferView)
+  if (typeof data === 'object' && data !== null && (Symbol.asyncIterator in data || Symbol.iterator in data))
+    return data as Content
+  throw invalidType('data', 'a string, a Buffer, a TypedArray, a DataView or an iterable of them', data)
+}
+
+/** Writes content where the file stands. */
 export async function writeAll(
   file: OpenFile,
-  data: unknown,
-  encoding: BufferEncoding,
+  content: Content,
+  encoding: BufferEncoding | null | undefined,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (typeof data === 'string') return writeBytes(file, Buffer.from(data, encoding), signal)
-  if (ArrayBuffer.isView(data)) return writeBytes(file, bytesOfView(data as NodeJS.ArrayBufferView), signal)
-  if (typeof data !== 'object' || data === null || !(Symbol.asyncIterator in data || Symbol.iterator in data))
-    throw invalidArgument('data', data, 'a string, a Buffer, a TypedArray, a DataView or an iterable of them')
-  for await (const piece of data as AsyncIterable<string | NodeJS.ArrayBufferView>) {
+  if (content instanceof Uint8Array) return writeBytes(file, content, signal)
+  for await (const piece of content) {
     checked(signal)
-    await writeBytes(
-      file,
-      typeof piece === 'string' ? Buffer.from(piece, encoding) : bytesOfView(piece),
-      signal,
-    )
+    const bytes = ArrayBuffer.isView(piece)
+      ? bytesOfView(piece as NodeJS.ArrayBufferView)
+      : Buffer.from(piece as string, encoding || 'utf8')
+    await writeBytes(file, bytes, signal)
   }
 }
 

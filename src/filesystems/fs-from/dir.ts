@@ -1,6 +1,6 @@
 // Dir of node:fs/promises: a listing that is read entry by entry.
 import { S_IFDIR } from '../../syscalls/index.js'
-import type { Dirent, OpenDirOptions } from 'node:fs'
+import type { Dirent } from 'node:fs'
 import { posix } from 'node:path'
 import { callbackify } from 'node:util'
 import { ENOTDIR } from '../../index.js'
@@ -38,10 +38,11 @@ export class FsDir {
     kernel: Kernel,
     node: Node,
     path: string,
-    options: OpenDirOptions,
+    encoding: NameEncoding,
+    recursive: boolean,
   ): Promise<FsDir> {
     if (node.type !== S_IFDIR) throw new Failure(ENOTDIR)
-    const dir = new FsDir(caller, kernel, path, options)
+    const dir = new FsDir(caller, kernel, path, encoding, recursive)
     dir.#enter(node, path)
     await dir.#fill()
     caller.open.set(dir, path)
@@ -49,12 +50,12 @@ export class FsDir {
   }
 
   /** Not for authors: use `opendir`. */
-  constructor(caller: Caller, kernel: Kernel, path: string, options: OpenDirOptions) {
+  constructor(caller: Caller, kernel: Kernel, path: string, encoding: NameEncoding, recursive: boolean) {
     this.path = path
     this.#caller = caller
     this.#kernel = kernel
-    this.#encoding = (options.encoding as NameEncoding | null | undefined) ?? 'utf8'
-    this.#recursive = options.recursive === true
+    this.#encoding = encoding
+    this.#recursive = recursive
   }
 
   #ahead: IteratorResult<Listed> | undefined

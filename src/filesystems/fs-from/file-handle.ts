@@ -7,17 +7,30 @@ import { EBADF } from '../../index.js'
 import { SEEK_DATA, SEEK_HOLE } from '../../syscalls/index.js'
 import { chmod, chown, status, utimes } from './attributes.js'
 import type { Action, Caller } from './caller.js'
-import { bytesOfView, readAll, writeAll } from './content.js'
+import {
+  bytesOfText,
+  codingOf,
+  idOf,
+  integerOf,
+  modeOf,
+  objectOf,
+  positionOf,
+  rangeOf,
+  sizeOf,
+  uint32Of,
+  viewOf,
+  viewsOf,
+} from './arguments.js'
+import type { Coding } from './arguments.js'
+import { bytesOfView, contentOf, readAll, writeAll } from './content.js'
 import { Failure, invalidArgument } from './failure.js'
 import { readStreamOf, webStreamOf, writeStreamOf } from './handle-streams.js'
 import type { Streamed } from './handle-streams.js'
 import type { OpenFile } from './open-file.js'
-import { modeOf } from './options.js'
 import { statsOf } from './stats.js'
 import { timestampOf } from './times.js'
 
 type View = NodeJS.ArrayBufferView
-type Coding = { encoding?: BufferEncoding | null; signal?: AbortSignal } | BufferEncoding | null | undefined
 interface ReadOptions {
   buffer?: View
   offset?: number | null
@@ -59,11 +72,12 @@ export class FsFileHandle extends EventEmitter {
     position?: number | bigint | null,
   ): Promise<{ bytesRead: number; buffer: View }> {
     const isView = ArrayBuffer.isView(target)
-    const given =
-      (isView ? (typeof offset === 'object' ? offset : { offset, length, position }) : target) ?? {}
-    const buffer = isView ? target : (given.buffer ?? Buffer.alloc(DEFAULT_READ))
+    const options = (typeof offset === 'object' ? offset : { offset, length, position }) ?? {}
+    const given = isView ? options : objectOf(target ?? undefined)
+    const buffer = isView ? target : viewOf(given.buffer ?? Buffer.alloc(DEFAULT_READ), 'buffer')
     const bytes = rangeOf(buffer, given.offset, given.length)
-    const bytesRead = await this.#run('read', () => this.#file.read(bytes, positionOf(given.position)))
+    const at = positionOf(given.position)
+    const bytesRead = await this.#run('read', () => this.#file.read(bytes, at))
     return { bytesRead, buffer }
   }
 
@@ -71,12 +85,13 @@ export class FsFileHandle extends EventEmitter {
     buffers: readonly View[],
     position?: number | null,
   ): Promise<{ bytesRead: number; buffers: readonly View[] }> {
-    let bytesRead = 0
-    for (const buffer of buffers) {
-      const at = position === undefined || position === null ? null : position + bytesRead
-      const got = await this.read(buffer, 0, buffer.byteLength, at)
-      bytesRead += got.bytesRead
-      if (got.bytesRead < buffer.byteLength) break
+    const targets = viewsOf(buffers).map(bytesOfView)
+    const all = Buffer.allocUnsafe(targets.reduce((sum, { byteLength }) => sum + byteLength, 0))
+    const { bytesRead } = await this.read(all, 0, all.byteLength, position)
+    let at = 0
+    for (const target of targets) {
+      target.set(all.subarray(at, Math.min(bytesRead, at + target.byteLength)))
+      at = Math.min(bytesRead, at + target.byteLength)
     }
     return { bytesRead, buffers }
   }
@@ -87,16 +102,11 @@ export class FsFileHandle extends EventEmitter {
     length?: number | BufferEncoding | null,
     position?: number | bigint | null,
   ): Promise<{ bytesWritten: number; buffer: View | string }> {
-    const text = typeof data === 'string'
-    const bytes = text
-      ? Buffer.from(data, (length as BufferEncoding | null) ?? 'utf8')
-      : typeof offset === 'object'
-        ? rangeOf(data, offset?.offset, offset?.length)
-        : rangeOf(data, offset, length as number)
-    const at = text ? offset : typeof offset === 'object' ? offset?.position : position
-    const bytesWritten = await this.#run('write', () =>
-      this.#file.write(bytes, positionOf(at as number | bigint | null | undefined)),
-    )
+    const given = (typeof offset === 'object' ? offset : { offset, length, position }) ?? {}
+    const isView = ArrayBuffer.isView(data)
+    const bytes = isView ? rangeOf(data, given.offset, given.length) : bytesOfText(data, length)
+    const at = positionOf(isView ? given.position : offset)
+    const bytesWritten = await this.#run('write', () => this.#file.write(bytes, at))
     return { bytesWritten, buffer: data }
   }
 
@@ -104,7 +114,7 @@ export class FsFileHandle extends EventEmitter {
     buffers: readonly View[],
     position?: number | null,
   ): Promise<{ bytesWritten: number; buffers: readonly View[] }> {
-    const all = Buffer.concat(buffers.map(bytesOfView))
+    const all = Buffer.concat(viewsOf(buffers).map(bytesOfView))
     const { bytesWritten } = await this.write(all, 0, all.byteLength, position)
     return { bytesWritten, buffers }
   }
@@ -118,9 +128,10 @@ export class FsFileHandle extends EventEmitter {
     return encoding ? content.toString(encoding) : content
   }
 
-  writeFile(data: unknown, options?: Coding): Promise<void> {
+  async writeFile(data: unknown, options?: Coding): Promise<void> {
     const { encoding, signal } = codingOf(options)
-    return this.#run('write', () => writeAll(this.#file, data, encoding ?? 'utf8', signal))
+    const content = contentOf(data, encoding)
+    return this.#run('write', () => writeAll(this.#file, content, encoding, signal))
   }
 
   appendFile(data: unknown, options?: Coding): Promise<void> {
@@ -133,19 +144,22 @@ export class FsFileHandle extends EventEmitter {
     )
   }
 
-  truncate(size = 0): Promise<void> {
-    return this.#run('ftruncate', () => this.#file.truncate(Math.max(0, size)))
+  async truncate(len = 0): Promise<void> {
+    const size = sizeOf(len)
+    return this.#run('ftruncate', () => this.#file.truncate(size))
   }
 
-  chmod(mode: number | string): Promise<void> {
-    return this.#run('fchmod', (kernel) => chmod(kernel, this.#file.node, modeOf(mode, 0)))
+  async chmod(mode: number | string): Promise<void> {
+    const bits = modeOf(mode)
+    return this.#run('fchmod', (kernel) => chmod(kernel, this.#file.node, bits))
   }
 
-  chown(uid: number, gid: number): Promise<void> {
-    return this.#run('fchown', (kernel) => chown(kernel, this.#file.node, uid, gid))
+  async chown(uid: number, gid: number): Promise<void> {
+    const ids = [idOf(uid, 'uid'), idOf(gid, 'gid')] as const
+    return this.#run('fchown', (kernel) => chown(kernel, this.#file.node, ...ids))
   }
 
-  utimes(atime: TimeLike, mtime: TimeLike): Promise<void> {
+  async utimes(atime: TimeLike, mtime: TimeLike): Promise<void> {
     const times = [timestampOf(atime, 'atime'), timestampOf(mtime, 'mtime')] as const
     return this.#run('futime', (kernel) => utimes(kernel, this.#file.node, ...times))
   }
@@ -159,13 +173,16 @@ export class FsFileHandle extends EventEmitter {
   }
 
   /** lseek(2): where the next data (SEEK_DATA) or hole (SEEK_HOLE) begins, in bytes. ENXIO past the end. */
-  seek(offset: number, whence: 'data' | 'hole'): Promise<number> {
-    return this.#run('lseek', () => this.#file.seek(offset, whence === 'data' ? SEEK_DATA : SEEK_HOLE))
+  async seek(offset: number, whence: 'data' | 'hole'): Promise<number> {
+    const at = integerOf(offset, 'offset', 0)
+    if (whence !== 'data' && whence !== 'hole') throw invalidArgument('whence', whence, '"data" or "hole"')
+    return this.#run('lseek', () => this.#file.seek(at, whence === 'data' ? SEEK_DATA : SEEK_HOLE))
   }
 
   /** fallocate(2) with FALLOC_FL_* flags: `length` bytes at `offset`. */
-  fallocate(offset: number, length: number, mode = 0): Promise<void> {
-    return this.#run('fallocate', () => this.#file.allocate(offset, length, mode))
+  async fallocate(offset: number, length: number, mode = 0): Promise<void> {
+    const range = [integerOf(offset, 'offset'), integerOf(length, 'length'), uint32Of(mode, 'mode')] as const
+    return this.#run('fallocate', () => this.#file.allocate(...range))
   }
 
   /** Waits for the calls under way, then FLUSH, whose error it tells, and RELEASE; idempotent. */
@@ -234,31 +251,4 @@ export class FsFileHandle extends EventEmitter {
     })
     return held ? call.finally(() => this.#file.letGo()) : call
   }
-}
-
-/** The part of a view that offset and length name; throws as node:fs does where it has no such part. */
-function rangeOf(view: View, offset?: number | null, length?: number | null): Uint8Array {
-  const bytes = bytesOfView(view)
-  const start = offset ?? 0
-  const size = length ?? bytes.byteLength - start
-  if (!(start >= 0 && start <= bytes.byteLength)) throw outOfRange('offset', start, bytes.byteLength)
-  if (!(size >= 0 && start + size <= bytes.byteLength))
-    throw outOfRange('length', size, bytes.byteLength - start)
-  return bytes.subarray(start, start + size)
-}
-
-function outOfRange(name: string, value: number, most: number): RangeError {
-  const message = `The value of "${name}" is out of range. It must be >= 0 && <= ${most}. Received ${value}`
-  return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' })
-}
-
-function positionOf(position: number | bigint | null | undefined): number | undefined {
-  const at = Number(position ?? -1)
-  if (!Number.isSafeInteger(at)) throw invalidArgument('position', position, 'an integer')
-  return at < 0 ? undefined : at
-}
-
-/** Encoding and signal in the options of readFile and writeFile. */
-export function codingOf(options: Coding): { encoding?: BufferEncoding | null; signal?: AbortSignal } {
-  return typeof options === 'string' ? { encoding: options } : (options ?? {})
 }

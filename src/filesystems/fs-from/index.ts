@@ -9,6 +9,7 @@ import type { FollowOptions } from './calls.js'
 import { Caller } from './caller.js'
 import { copies } from './copy.js'
 import { fileCopies } from './copy-file.js'
+import { fileCalls } from './file-calls.js'
 import { Kernel, OFFERED } from './kernel.js'
 import { resolveOptions } from './options.js'
 import type { FsFromOptions } from './options.js'
@@ -135,7 +136,7 @@ export function fsFrom<Options extends FsFromOptions>(
   const caller = new Caller(kernel)
   const dev = ++devices
   const single = calls(caller, dev)
-  const view = { ...single, ...fileCopies(caller), ...trees(caller, single) }
+  const view = { ...single, ...fileCalls(caller, dev), ...fileCopies(caller), ...trees(caller, single) }
   const { mkdirOne: _, rmdirOne: __, ...all } = { ...view, ...removals(single), ...copies(view) }
   let closing: Promise<Leaks> | undefined
   const close = (): Promise<Leaks> => (closing ??= end(caller))

@@ -37,6 +37,7 @@ import {
   S_IFREG,
 } from '../../syscalls/index.js'
 import { setattr } from './attributes.js'
+import { int32Of } from './arguments.js'
 import { BadReply, Failure, check, invalidArgument } from './failure.js'
 import { MAY_READ, MAY_WRITE, isRoot } from './identity.js'
 import type { Kernel, Scope } from './kernel.js'
@@ -74,9 +75,9 @@ const SYNONYMS: Record<string, string> = {
 }
 
 /** Flags of open(2) from what node:fs takes. */
-export function flagsOf(flags: string | number | null | undefined, otherwise = 'r'): number {
-  const given = flags ?? otherwise
-  if (typeof given === 'number') return given
+export function flagsOf(flags: string | number | null | undefined): number {
+  const given = flags ?? 'r'
+  if (typeof given === 'number') return int32Of(given, 'flags')
   const found = WORDS[SYNONYMS[given] ?? given]
   if (found === undefined) throw invalidArgument('flags', given, 'flags of open(2), such as "r" or "wx+"')
   return found

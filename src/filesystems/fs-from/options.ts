@@ -3,7 +3,6 @@ import { OptionError, initFlags } from '../../index.js'
 import type { Filesystem, SessionOptions } from '../../index.js'
 import { OFFERED } from './kernel.js'
 import type { Behaviour } from './kernel.js'
-import { invalidArgument } from './failure.js'
 
 /** Options of a session that mean something without a mount. */
 export type ViewSessionOptions = Pick<
@@ -66,7 +65,7 @@ export function resolveOptions(
   const identity = {
     uid: idOf('uid', options.uid ?? process.getuid?.() ?? 0),
     gid: idOf('gid', options.gid ?? process.getgid?.() ?? 0),
-    groups: groups.map((group) => idOf('groups', group)),
+    groups: groupsOf(groups),
     pid: idOf('pid', options.pid ?? process.pid),
     umask: idOf('umask', options.umask ?? 0o022) & 0o777,
   }
@@ -83,15 +82,13 @@ const isInitFlag = (name: string): boolean => initFlags.some((flag) => flag.name
 const definedOf = (options: object): object =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 
+function groupsOf(groups: unknown): number[] {
+  if (!Array.isArray(groups))
+    throw new OptionError(`option \`groups\` must be an array of group ids, not ${String(groups)}`)
+  return groups.map((group: number) => idOf('groups', group))
+}
+
 function idOf(name: string, value: number): number {
   if (Number.isInteger(value) && value >= 0 && value <= MAX_ID) return value
   throw new OptionError(`option \`${name}\` must be an integer from 0 to ${MAX_ID}, not ${String(value)}`)
-}
-
-/** A mode as node:fs takes it: a number, or an octal string. */
-export function modeOf(mode: number | string | null | undefined, otherwise: number): number {
-  if (mode === undefined || mode === null) return otherwise
-  const value = typeof mode === 'string' && /^[0-7]+$/.test(mode) ? parseInt(mode, 8) : mode
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff) return value
-  throw invalidArgument('mode', mode, 'a 32-bit unsigned integer or an octal string')
 }
