@@ -59,6 +59,7 @@ describe('closing a handle', { timeout: 30_000 }, () => {
     assert.ok(out.destroyed)
     assert.equal(await fs.readFile('/a', 'utf8'), 'one two')
     const again = await fs.open('/a')
+    assert.throws(() => again.createReadStream({ start: 'x' as never }))
     const stream = again.createReadStream()
     const read = once(stream, 'close')
     await again.close()
@@ -73,6 +74,14 @@ describe('closing a handle', { timeout: 30_000 }, () => {
     await settle()
     assert.deepEqual(await fs.close(), { open: ['/hello'], inodes: [2] })
     await failed
+  })
+
+  it('does not keep a view open, when nobody reads a stream', async () => {
+    const released: unknown[] = []
+    const fs = fsFrom(small({ ...handlers, release: ({ fh }) => void released.push(fh) }))
+    ;(await fs.open('/hello')).createReadStream()
+    assert.deepEqual(await fs.close(), { open: ['/hello'], inodes: [] })
+    assert.deepEqual(released, [5])
   })
 
   it('does not keep a view open, when a listing never ends', async () => {

@@ -49,6 +49,8 @@ export class FsFileHandle extends EventEmitter {
   readonly #caller: Caller
   readonly #file: OpenFile
   readonly #dev: number
+  /** The ends of the streams that keep it open. */
+  readonly #streams = new Set<Promise<void>>()
   #closing: Promise<void> | undefined
 
   /** Not for authors: use `open`. */
@@ -196,6 +198,7 @@ export class FsFileHandle extends EventEmitter {
 
   async #close(): Promise<void> {
     this.#caller.open.delete(this.#file)
+    await Promise.all(this.#streams)
     if (this.#file.closed) return
     await this.#caller.run('close', () => this.#file.close())
   }
@@ -214,24 +217,23 @@ export class FsFileHandle extends EventEmitter {
   }
 
   #streamed(): Streamed {
-    const open = this.#closing === undefined && this.#file.hold()
-    let held = open
-    const run = <T>(syscall: string, action: () => Promise<T>): Promise<T> =>
-      this.#caller.run(syscall, () => {
-        if (!open) throw new Failure(EBADF)
-        return action()
-      })
+    const open = this.#closing === undefined
+    let end!: () => void
+    const ended = new Promise<void>((resolve) => (end = resolve))
     return {
       fd: this.#fd,
-      read: (target, at) => run('read', () => this.#file.read(target, positionOf(at))),
-      write: (data, at) => run('write', () => this.#file.write(data, positionOf(at))),
-      sync: () => run('fsync', () => this.#file.sync(false)),
+      read: (target, at) => this.#run('read', () => this.#file.read(target, positionOf(at)), open),
+      write: (data, at) => this.#run('write', () => this.#file.write(data, positionOf(at)), open),
+      sync: () => this.#run('fsync', () => this.#file.sync(false), open),
       close: () => {
-        if (held) this.#file.letGo()
-        held = false
+        this.#streams.delete(ended)
+        end()
         return this.close()
       },
-      onClose: (listener) => this.once('close', listener),
+      onClose: (listener) => {
+        this.#streams.add(ended)
+        this.once('close', listener)
+      },
     }
   }
 
@@ -243,8 +245,8 @@ export class FsFileHandle extends EventEmitter {
     return webStreamOf((target) => this.#run('read', () => this.#file.read(target, undefined)))
   }
 
-  #run<T>(syscall: string, action: Action<T>): Promise<T> {
-    const held = this.#closing === undefined && this.#file.hold()
+  #run<T>(syscall: string, action: Action<T>, open = this.#closing === undefined): Promise<T> {
+    const held = open && this.#file.hold()
     const call = this.#caller.run(syscall, (kernel, scope) => {
       if (!held) throw new Failure(EBADF)
       return action(kernel, scope)
