@@ -18,22 +18,27 @@ export class DataServer {
   constructor(passthrough: Passthrough) {
     this.methods = {
       read: ({ nodeid, fh, offset, size }: ReadRequest): FdData | Errno => {
-        const fd = passthrough.descriptorOf(nodeid, fh)
-        return fd === undefined ? EINVAL : { fd, offset, size }
+        const served = passthrough.descriptorOf(nodeid, fh)
+        return served === undefined ? EINVAL : { fd: served.fd, offset, size }
       },
-      write: ({ nodeid, fh, offset, data, writeFlags }: WriteRequest): Promise<number> | Errno => {
-        const fd = passthrough.descriptorOf(nodeid, fh)
-        if (fd === undefined) return EINVAL
-        return writeAll(fd, data, offset, (writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0)
+      write: (request: WriteRequest): Promise<number> | number => {
+        const { data, offset } = request
+        const served = passthrough.descriptorOf(request.nodeid, request.fh)
+        if (served === undefined) return EINVAL
+        const { fd, own } = served
+        // A job in a queue needs a descriptor that stays.
+        if (own === undefined) return written(fd, request, syscalls.pwrite64(fd, data, offset))
+        return own.during(() =>
+          syscalls.pwriteAllAsync(fd, data, offset).then((n) => written(fd, request, n)),
+        )
       },
     }
   }
 }
 
-async function writeAll(fd: number, data: Uint8Array, offset: number, kill: boolean): Promise<number> {
-  const written = await syscalls.pwriteAllAsync(fd, data, offset)
-  if (kill && written >= 0) killSuidgid(fd)
-  return written
+function written(fd: number, { writeFlags }: WriteRequest, result: number): number {
+  if ((writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0 && result >= 0) killSuidgid(fd)
+  return result
 }
 
 /** Kernel: with HANDLE_KILLPRIV_V2 the server clears the bits that a write by an unprivileged caller must clear. */

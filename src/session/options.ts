@@ -44,8 +44,8 @@ export interface SessionOptions extends MountOptions {
   requestTimeout?: number
   /**
    * Milliseconds that a handler has to settle after its caller was interrupted. A caller that is being killed then gets
-   * EINTR from the session, whatever the handler does; should it settle later, what it gave out is taken back (`release`,
-   * `forget`, unlocking). Callers that go on living wait as long as the handler takes. Default 500.
+   * EINTR from the session, whatever the handler does, and `release` may follow while it is still at work; should it settle
+   * later, what it gave out is taken back (`release`, `forget`, unlocking). Callers that go on living wait as long as the handler takes. Default 500.
    */
   interruptGrace?: number
   /**

@@ -9,11 +9,13 @@ import {
   FOPEN_PASSTHROUGH,
   FOPEN_STREAM,
 } from '../protocol/index.js'
-import { AT_FDCWD, O_ACCMODE, O_CLOEXEC, O_RDWR, StatxBuffer, syscalls } from '../syscalls/index.js'
+import { O_ACCMODE, O_RDWR, StatxBuffer, syscalls } from '../syscalls/index.js'
 import { explainBackingError, openBackingOn } from './backing.js'
 import type { BackingDevice, BackingId } from './backing.js'
 import { OptionError, warning } from './errors.js'
 import type { SystemError } from './errors.js'
+import { OwnDescriptor } from './own-descriptor.js'
+import type { ServedDescriptor } from './own-descriptor.js'
 
 /** What an OPEN or CREATE reply says about its data; `backing` and `passthrough` exclude each other. */
 export interface OpenChoice {
@@ -47,8 +49,8 @@ interface OpenFile {
   /** The descriptor of the easy form, and the access mode that the caller asked for. */
   fd: number
   access: number
-  /** Our own descriptor of the same file, made when data has to be served; -1 without. */
-  own: number
+  /** Our own descriptor of the same file, made when data has to be served. */
+  own: OwnDescriptor | undefined
 }
 
 interface InodeMode {
@@ -169,12 +171,11 @@ export class Passthrough {
    * A descriptor to serve the data of an open of the easy form from, undefined elsewhere. Kernel: it opens a backing file anew, so
    * a descriptor that only reads, or has O_DIRECT or O_APPEND, is fine for passthrough; to serve from it we do the same.
    */
-  descriptorOf(nodeid: number, fh: number): number | undefined {
+  descriptorOf(nodeid: number, fh: number): ServedDescriptor | undefined {
     const file = this.#inodes.get(nodeid)?.files.get(fh)
     if (file === undefined || file.fd < 0) return undefined
-    if (file.own < 0)
-      file.own = syscalls.openat(AT_FDCWD, `/proc/self/fd/${file.fd}`, file.access | O_CLOEXEC)
-    return file.own >= 0 ? file.own : file.fd
+    file.own ??= OwnDescriptor.of(file.fd, file.access)
+    return { fd: file.own?.fd ?? file.fd, own: file.own }
   }
 
   /** The connection is over: the kernel has dropped every id. */
@@ -275,7 +276,7 @@ export class Passthrough {
   #count(inode: InodeMode, fh: number, kind: Kind, fd: number | undefined, flags: number): void {
     let file = inode.files.get(fh)
     if (file === undefined) {
-      file = { passthrough: 0, cached: 0, direct: 0, fd: -1, access: 0, own: -1 }
+      file = { passthrough: 0, cached: 0, direct: 0, fd: -1, access: 0, own: undefined }
       inode.files.set(fh, file)
     }
     file[kind]++
@@ -360,6 +361,6 @@ function identityOf(fd: number): string {
 }
 
 function closeOwn(file: OpenFile): void {
-  if (file.own >= 0) syscalls.close(file.own)
-  file.own = -1
+  file.own?.drop()
+  file.own = undefined
 }

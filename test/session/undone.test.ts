@@ -1,11 +1,16 @@
 // What must not get lost when things go wrong halfway: handles and lookups that an answer gave out, signals, data jobs at
 // the end of a session. Against the fake kernel.
 import assert from 'node:assert/strict'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { EIO } from 'devfuse'
 import type { Request } from 'devfuse'
+import { O_RDWR } from 'devfuse/syscalls'
 import { resolveOptions } from '#dist/session/options.js'
+import { openFiles } from '../support/descriptors.js'
 import { attr, serve } from '../support/fake-session.js'
+import { temporary } from '../support/mounting.js'
 
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done))
 
@@ -60,6 +65,28 @@ describe('the end of a session', () => {
     await session.closed
     assert.deepEqual(steps, ['opened', 'released 9', 'destroyed'])
     assert.equal(kernel.strays.length, 0)
+  })
+})
+
+describe('data that the session writes by itself', () => {
+  // As after a kill: the caller is answered before a thread comes to its write, and its file is released.
+  it('goes to the file that was meant, though it is released before the job has run', async (t) => {
+    const dir = temporary(t)
+    const path = join(dir, 'file')
+    const fd = openSync(path, 'w+')
+    const { kernel, session } = await serve({
+      open: () => ({ fh: 3, passthrough: fd }),
+      release: () => closeSync(fd),
+    })
+    await kernel.request('open', { nodeid: 2, flags: O_RDWR })
+    const open = () => openFiles().filter((link) => link === path).length
+    const write = kernel.request('write', { nodeid: 2, fh: 3, offset: 0, data: Buffer.from('text') })
+    const release = kernel.request('release', { nodeid: 2, fh: 3 })
+    assert.equal(open(), 1)
+    await Promise.all([write, release])
+    assert.equal(open(), 0)
+    assert.equal(readFileSync(path, 'utf8'), 'text')
+    await session[Symbol.asyncDispose]()
   })
 })
 

@@ -1,0 +1,40 @@
+// A descriptor of the library's own for a file that a filesystem has open, kept as long as anything is at work on it.
+import { AT_FDCWD, F_DUPFD_CLOEXEC, O_CLOEXEC, syscalls } from '../syscalls/index.js'
+
+/** What data of an open is served from. */
+export interface ServedDescriptor {
+  fd: number
+  /** Without one, `fd` is the filesystem's, which closes it when it likes. */
+  own: OwnDescriptor | undefined
+}
+
+export class OwnDescriptor {
+  readonly fd: number
+  #users = 1
+
+  private constructor(fd: number) {
+    this.fd = fd
+  }
+
+  /** Opens the file behind `fd` anew; undefined where the process has no descriptor left. */
+  static of(fd: number, access: number): OwnDescriptor | undefined {
+    let own = syscalls.openat(AT_FDCWD, `/proc/self/fd/${fd}`, access | O_CLOEXEC)
+    if (own < 0) own = syscalls.fcntl(fd, F_DUPFD_CLOEXEC)
+    return own < 0 ? undefined : new OwnDescriptor(own)
+  }
+
+  /** Runs `job`, and stays open until it has settled: the RELEASE of a killed caller's file comes before. */
+  async during<Result>(job: (fd: number) => Promise<Result>): Promise<Result> {
+    this.#users++
+    try {
+      return await job(this.fd)
+    } finally {
+      this.drop()
+    }
+  }
+
+  /** One user less; the last one closes it. */
+  drop(): void {
+    if (--this.#users === 0) syscalls.close(this.fd)
+  }
+}
