@@ -8,10 +8,9 @@ import { EINVAL, ENOENT, ERANGE, ESTALE, OptionError } from 'devfuse'
 import { mirror } from 'devfuse/mirror'
 import type { MirrorFilesystem, MirrorOptions } from 'devfuse/mirror'
 import * as sys from 'devfuse/syscalls'
+import { handlersOf } from './asked.js'
+import type { Answer, Fields } from './asked.js'
 import { temporary } from './mounted.js'
-
-type Fields = Record<string, unknown>
-type Answer = Record<string, unknown> & { nodeid: number; fh: number; attr: Record<string, unknown> }
 
 let dir: string
 let filesystem: MirrorFilesystem
@@ -25,28 +24,7 @@ afterEach(() => {
   fs.rmSync(dir, { recursive: true })
 })
 
-/** Calls a handler with the fields of a request by root. */
-function ask(name: string, fields: Fields): unknown {
-  const handler = Reflect.get(filesystem, name) as (request: Fields) => unknown
-  return handler.call(filesystem, {
-    unique: 2,
-    nodeid: 1,
-    uid: 0,
-    gid: 0,
-    pid: 1,
-    umask: 0o022,
-    flags: 0,
-    ...fields,
-  })
-}
-
-/** The same, for an answer that must not be an errno. */
-function get(name: string, fields: Fields): Answer {
-  const answer = ask(name, fields)
-  assert.equal(typeof answer, 'object', `${name}: ${String(answer)}`)
-  return answer as Answer
-}
-
+const { ask, get } = handlersOf(() => filesystem)
 const file = (name: string, text = ''): void => fs.writeFileSync(join(dir, name), text)
 
 test('a lookup answers nodeid, attributes and times to live; one file has one nodeid', () => {

@@ -69,6 +69,7 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories | Un
       files.release(request)
     },
 
+    // Not kept open: what is read for a caller that is gone reaches nobody.
     read({ fh, offset, size }: ReadRequest): FdData | Errno {
       const fd = files.fd(fh)
       return fd < 0 ? EBADF : { fd, offset, size }
@@ -76,10 +77,10 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories | Un
 
     write(request: WriteRequest): Promise<number> | Errno {
       const { fh, data: bytes, offset, writeFlags } = request
-      const fd = files.fd(fh)
-      if (fd < 0) return EBADF
-      if ((writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0) killPrivileges(tree, fd, request)
-      return sys.pwriteAllAsync(fd, bytes, offset)
+      return files.with(fh, (fd) => {
+        if ((writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0) killPrivileges(tree, fd, request)
+        return sys.pwriteAllAsync(fd, bytes, offset)
+      })
     },
 
     /** close(2) is where some filesystems (NFS) report that data was lost, so it is closed once here, too. */
@@ -93,31 +94,30 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories | Un
     },
 
     async fsync({ fh, fdatasync }: FsyncRequest): Promise<void | Errno> {
-      const fd = files.fd(fh)
-      if (fd < 0) return EBADF
-      return nothing(await (fdatasync ? sys.fdatasyncAsync(fd) : sys.fsyncAsync(fd)))
+      return nothing(await files.with(fh, (fd) => (fdatasync ? sys.fdatasyncAsync(fd) : sys.fsyncAsync(fd))))
     },
 
     async fallocate(request: FallocateRequest): Promise<void | Errno> {
       const { fh, mode, offset, length } = request
-      const fd = files.fd(fh)
-      if (fd < 0) return EBADF
-      if (isUser(request)) killPrivileges(tree, fd, request)
-      return nothing(await sys.fallocateAsync(fd, mode, offset, length))
+      const result = files.with(fh, (fd) => {
+        if (isUser(request)) killPrivileges(tree, fd, request)
+        return sys.fallocateAsync(fd, mode, offset, length)
+      })
+      return nothing(await result)
     },
 
     lseek({ fh, offset, whence }: LseekRequest): number {
-      const fd = files.fd(fh)
-      return fd < 0 ? EBADF : sys.lseek(fd, offset, whence)
+      return files.with(fh, (fd) => sys.lseek(fd, offset, whence))
     },
 
     copyFileRange(request: CopyFileRangeRequest): Promise<number> | Errno {
       const { fhIn, offIn, fhOut, offOut, len } = request
-      const from = files.fd(fhIn)
-      const to = files.fd(fhOut)
-      if (from < 0 || to < 0) return EBADF
-      if (isUser(request)) killPrivileges(tree, to, request)
-      return sys.copyFileRangeAsync(from, offIn, to, offOut, Math.min(len, MAX_COPY))
+      return files.with(fhIn, (from) =>
+        files.with(fhOut, (to) => {
+          if (isUser(request)) killPrivileges(tree, to, request)
+          return sys.copyFileRangeAsync(from, offIn, to, offOut, Math.min(len, MAX_COPY))
+        }),
+      )
     },
 
     /** Inode flags and project ids (chattr, lsattr); everything else is ENOTTY. */
@@ -126,8 +126,8 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories | Un
       if (!IOCTLS.has(cmd) || inSize > IOCTL_ARGUMENT || outSize > IOCTL_ARGUMENT) return ENOTTY
       argument.fill(0)
       argument.set(bytes.subarray(0, inSize))
-      const call = (fd: number) => (fd < 0 ? EBADF : sys.ioctl(fd, cmd, argument))
-      const result = (flags & FUSE_IOCTL_DIR) !== 0 ? directories.with(request, call) : call(files.fd(fh))
+      const call = (fd: number) => sys.ioctl(fd, cmd, argument)
+      const result = (flags & FUSE_IOCTL_DIR) !== 0 ? directories.with(request, call) : files.with(fh, call)
       if (result < 0) return result as Errno
       const reply = { result, data: Buffer.from(argument.subarray(0, outSize)) }
       // Kernel: it does not know that this changes st_ctime.

@@ -3,7 +3,7 @@ import { Inode } from '../../inodes/index.js'
 import { S_IFMT, STATX_BASIC_STATS, STATX_BTIME, STATX_MNT_ID } from '../../syscalls/index.js'
 import type { FileHandle, StatxBuffer } from '../../syscalls/index.js'
 import type { Device } from './devices.js'
-import type { OpenFile } from './open-files.js'
+import type { OpenFile } from './open-file.js'
 import type { Reader } from './readers.js'
 import type { Memory } from './recent.js'
 

@@ -13,23 +13,15 @@ import {
   O_RDWR,
   O_SYNC,
   O_TRUNC,
-  O_WRONLY,
 } from '../../syscalls/index.js'
 import type { Credentials } from '../../syscalls/index.js'
-import type { Crew } from './crew.js'
 import type { MirrorInode } from './inode.js'
+import { canWrite } from './open-file.js'
+import type { OpenFile } from './open-file.js'
 import { killPrivileges } from './privileges.js'
+import { SharedFiles } from './shared-files.js'
 import { STAT_MASK } from './tree.js'
 import type { Tree } from './tree.js'
-
-/** A descriptor of the source file, for every open with the same `flags`. */
-export interface OpenFile {
-  readonly inode: MirrorInode
-  readonly fd: number
-  /** Access mode and the flags that change what the server's reads and writes do. */
-  readonly flags: number
-  opens: number
-}
 
 /** What the reply to an open says besides the entry. */
 export interface OpenAnswer {
@@ -44,9 +36,6 @@ export interface OpenAnswer {
 const KEPT = O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME
 // O_NONBLOCK: should the name lead to a FIFO by now, opening it must not wait for a writer.
 const ALWAYS = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
-
-/** Marks an open file, and not a directory, among those that threads share; no flag of open(2). */
-const FILE = 1 << 30
 
 export class OpenFiles {
   readonly table: HandleTable<OpenFile> | SharedFiles
@@ -64,9 +53,15 @@ export class OpenFiles {
     this.passthrough = tree.options.passthrough !== 'off'
   }
 
-  /** The descriptor behind an `fh`, or EBADF. */
+  /** The descriptor behind an `fh`, or EBADF; what is not done with it at once belongs into {@link with}. */
   fd(fh: number): number {
     return this.table.get(fh)?.fd ?? EBADF
+  }
+
+  /** Calls `use` with the descriptor behind an `fh`, which stays open until the result has settled; or EBADF. */
+  with<Result>(fh: number, use: (fd: number) => Result): Result | typeof EBADF {
+    const file = this.table.get(fh)
+    return file === undefined ? EBADF : this.#during(file, () => use(file.fd))
   }
 
   open(request: OpenRequest): OpenAnswer | Errno | Promise<OpenAnswer | Errno> {
@@ -78,7 +73,7 @@ export class OpenFiles {
       file = this.#find(inode, request.flags & (KEPT | O_APPEND))
     if (typeof file === 'number') return file as Errno
     if ((request.flags & O_TRUNC) === 0) return this.#answer(file)
-    file.opens++
+    this.#hold(file)
     const finish = (result: number): OpenAnswer | Errno | Promise<OpenAnswer> => {
       if (result >= 0 && request.killSuidgid) killPrivileges(this.#tree, file.fd, request)
       const answer = result < 0 ? (result as Errno) : this.#answer(file)
@@ -112,7 +107,7 @@ export class OpenFiles {
 
   /** Counts an open: its handle. */
   opened(file: OpenFile): OpenAnswer {
-    file.opens++
+    this.#hold(file)
     const keep = file.inode.device.cache.keepData ? FOPEN_KEEP_CACHE : 0
     const openFlags = keep | (this.flushless || !canWrite(file) ? FOPEN_NOFLUSH : 0)
     const fh = this.table.add(file)
@@ -127,15 +122,16 @@ export class OpenFiles {
   /** ftruncate(2), off the loop's thread where it frees much. */
   truncate(file: OpenFile, size: number): number | Promise<number> {
     const { sys, found } = this.#tree
-    const result = sys.fstatx(file.fd, STAT_MASK, found)
+    const { fd } = file
+    const result = sys.fstatx(fd, STAT_MASK, found)
     if (result < 0) return result
     const long = this.#tree.freesMuch(size)
     if (canWrite(file)) {
-      return long ? sys.ftruncateAsync(file.fd, size) : sys.ftruncate(file.fd, size)
+      return long ? this.#during(file, () => sys.ftruncateAsync(fd, size)) : sys.ftruncate(fd, size)
     }
     // Kernel: an open only for reading truncates, too, with O_TRUNC, but ftruncate(2) wants a descriptor open for writing.
-    const path = `/proc/self/fd/${file.fd}`
-    return long ? sys.truncateAsync(path, size) : sys.truncate(path, size)
+    const path = `/proc/self/fd/${fd}`
+    return long ? this.#during(file, () => sys.truncateAsync(path, size)) : sys.truncate(path, size)
   }
 
   /** The open of `inode` that may write, if there is one. */
@@ -150,7 +146,7 @@ export class OpenFiles {
 
   /** The session has ended and sends no more RELEASE. */
   clear(): void {
-    for (const file of [...this.table]) if (--file.opens === 0) this.#close(file)
+    for (const file of [...this.table]) this.#drop(file)
   }
 
   /** What the kernel was told about a file that may be mapped from now on is taken back before it is. */
@@ -188,15 +184,37 @@ export class OpenFiles {
   }
 
   #add(inode: MirrorInode, fd: number, flags: number): OpenFile {
-    const file: OpenFile = { inode, fd, flags, opens: 0 }
+    const file: OpenFile = { inode, fd, flags, users: 0 }
     if (this.#tree.crew !== undefined) return file
     if (inode.files === null) inode.files = [file]
     else inode.files.push(file)
     return file
   }
 
+  /** A killed caller is answered before its job has run, and its file released: the job must not meet another file. */
+  #during<Result>(file: OpenFile, job: () => Result): Result {
+    this.#hold(file)
+    const drop = () => this.#drop(file)
+    let result: Result | undefined
+    try {
+      result = job()
+    } finally {
+      if (!(result instanceof Promise)) drop()
+    }
+    if (result instanceof Promise) result.then(drop, drop)
+    return result
+  }
+
+  #hold(file: OpenFile): void {
+    const { crew } = this.#tree
+    if (crew === undefined) file.users++
+    else crew.state.hold(file.fd)
+  }
+
   #drop(file: OpenFile): void {
-    if (--file.opens === 0) this.#close(file)
+    const { crew } = this.#tree
+    const left = crew === undefined ? --file.users : crew.state.drop(file.fd)
+    if (left === 0) this.#close(file)
   }
 
   #close(file: OpenFile): void {
@@ -210,51 +228,6 @@ export class OpenFiles {
     if (left.length === 0) this.#tree.released(inode)
     this.#tree.close(inode, fd)
   }
-}
-
-/** Opens that every thread knows: an `fh` is the descriptor itself, and each open has one of its own. */
-class SharedFiles {
-  readonly #tree: Tree
-  readonly #crew: Crew
-
-  constructor(tree: Tree, crew: Crew) {
-    this.#tree = tree
-    this.#crew = crew
-  }
-
-  add({ inode, fd, flags }: OpenFile): number {
-    this.#crew.state.opened(fd, inode.nodeid, FILE | flags, canWrite({ flags }))
-    return fd
-  }
-
-  get(fh: number): OpenFile | undefined {
-    return this.#file(fh, this.#crew.state.what(fh))
-  }
-
-  remove(fh: number): OpenFile | undefined {
-    return this.#file(
-      fh,
-      this.#crew.state.closed(fh, (what) => canWrite({ flags: what })),
-    )
-  }
-
-  *[Symbol.iterator](): Generator<OpenFile> {
-    for (const fd of this.#crew.state.fds((what) => (what & FILE) !== 0)) {
-      const file = this.remove(fd)
-      if (file !== undefined) yield file
-    }
-  }
-
-  // Nobody asks an open for its inode here: what it says of it is in the shared table.
-  #file(fd: number, what: number): OpenFile | undefined {
-    return (what & FILE) === 0 ? undefined : { inode: this.#tree.root, fd, flags: what & ~FILE, opens: 1 }
-  }
-}
-
-/** Linux: the fourth access mode, O_WRONLY | O_RDWR, opens for ioctl(2) only. Source: open(2). */
-function canWrite({ flags }: Pick<OpenFile, 'flags'>): boolean {
-  const access = flags & O_ACCMODE
-  return access === O_WRONLY || access === O_RDWR
 }
 
 /** Who asks, as the calls ending in `As` take it. */

@@ -32,7 +32,7 @@ export function shareMemory(): SharedMemory {
     header: new SharedArrayBuffer(HEADER * 4),
     buckets: new SharedArrayBuffer(BUCKETS * 4),
     inodes: new SharedArrayBuffer(MOST_INODES * (2 * 8 + 4 * 4)),
-    fds: new SharedArrayBuffer(MOST_FDS * (8 + 4)),
+    fds: new SharedArrayBuffer(MOST_FDS * (8 + 2 * 4)),
   }
 }
 
@@ -49,6 +49,7 @@ export class SharedState {
   readonly #writers: Int32Array
   readonly #nodeidOf: Float64Array
   readonly #what: Int32Array
+  readonly #users: Int32Array
 
   constructor({ header, buckets, inodes, fds }: SharedMemory) {
     this.#header = new Int32Array(header)
@@ -66,6 +67,7 @@ export class SharedState {
     this.#writers = new Int32Array(...words(3))
     this.#nodeidOf = new Float64Array(fds, 0, MOST_FDS)
     this.#what = new Int32Array(fds, MOST_FDS * 8, MOST_FDS)
+    this.#users = new Int32Array(fds, MOST_FDS * 12, MOST_FDS)
   }
 
   /** Counts a reply that names the file: its nodeid, which is its number unless an older file has that still; 0 when full. */
@@ -137,6 +139,16 @@ export class SharedState {
     const what = fd >= 0 && fd < MOST_FDS ? Atomics.exchange(this.#what, fd, 0) : 0
     if (what !== 0 && writes(what)) this.#count(this.#nodeidOf[fd], -1)
     return what
+  }
+
+  /** One user more of a descriptor: an open, or a job under way. */
+  hold(fd: number): void {
+    Atomics.add(this.#users, fd, 1)
+  }
+
+  /** One user less: how many are left. Whoever hears 0 closes the descriptor. */
+  drop(fd: number): number {
+    return Atomics.sub(this.#users, fd, 1) - 1
   }
 
   /** Whether the inode is open for writing. */

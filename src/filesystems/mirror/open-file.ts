@@ -1,0 +1,19 @@
+// One descriptor of a source file, and who uses it.
+import { O_ACCMODE, O_RDWR, O_WRONLY } from '../../syscalls/index.js'
+import type { MirrorInode } from './inode.js'
+
+/** A descriptor of the source file, for every open with the same `flags`. */
+export interface OpenFile {
+  readonly inode: MirrorInode
+  readonly fd: number
+  /** Access mode and the flags that change what the server's reads and writes do. */
+  readonly flags: number
+  /** Handles, and jobs under way; where threads share it, they count together. */
+  users: number
+}
+
+/** Linux: the fourth access mode, O_WRONLY | O_RDWR, opens for ioctl(2) only. Source: open(2). */
+export function canWrite({ flags }: Pick<OpenFile, 'flags'>): boolean {
+  const access = flags & O_ACCMODE
+  return access === O_WRONLY || access === O_RDWR
+}

@@ -1,0 +1,114 @@
+// Open files of the mirror, its handlers called directly: how long their descriptors stay, and what is found without a name.
+import { strict as assert } from 'node:assert'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, test } from 'node:test'
+import { FATTR_FH, FATTR_SIZE } from 'devfuse/protocol'
+import { mirror } from 'devfuse/mirror'
+import type { MirrorFilesystem } from 'devfuse/mirror'
+import * as sys from 'devfuse/syscalls'
+import { Crew } from '#dist/filesystems/mirror/crew.js'
+import { assemble } from '#dist/filesystems/mirror/index.js'
+import { accessOf, resolveMirrorOptions } from '#dist/filesystems/mirror/options.js'
+import { shareMemory } from '#dist/filesystems/mirror/shared.js'
+import { closeSource, openSource } from '#dist/filesystems/mirror/source.js'
+import { Tree } from '#dist/filesystems/mirror/tree.js'
+import { handlersOf } from './asked.js'
+import type { Fields } from './asked.js'
+import { temporary } from './mounted.js'
+
+let dir: string
+let filesystem: MirrorFilesystem
+
+beforeEach(() => {
+  dir = temporary()
+  filesystem = mirror(dir)
+})
+afterEach(() => {
+  filesystem.dispose()
+  fs.rmSync(dir, { recursive: true })
+})
+
+const { ask, get } = handlersOf(() => filesystem)
+
+const BIG = 64 << 20
+
+/** Whether a descriptor of this process can write to `name`. */
+const leadsTo = (name: string, fd: number): boolean => {
+  const flags = sys.syscalls.fcntl(fd, sys.F_GETFL)
+  if (flags < 0 || (flags & sys.O_RDWR) === 0) return false
+  return fs.fstatSync(fd).ino === fs.statSync(join(dir, name)).ino
+}
+
+const jobs: [string, Fields][] = [
+  ['write', { data: Buffer.from('hello'), offset: 0, writeFlags: 0 }],
+  ['fsync', { fdatasync: false }],
+  ['fallocate', { offset: 0, length: BIG, mode: 0 }],
+  ['setattr', { valid: FATTR_SIZE | FATTR_FH, size: 0 }],
+]
+
+// A killed caller is answered before its job has run, and the kernel releases its file.
+test('a descriptor stays open until the last job on it has run, and not longer', async () => {
+  for (const [name, fields] of jobs) {
+    const { nodeid, fh, passthrough } = get('create', { name, flags: sys.O_RDWR, mode: 0o644 })
+    if (name === 'setattr') fs.writeFileSync(join(dir, name), Buffer.alloc(BIG))
+    const fd = passthrough as number
+    const job = ask(name, { nodeid, fh, ...fields }) as Promise<unknown>
+    ask('release', { nodeid, fh })
+    assert.ok(leadsTo(name, fd), name)
+    await job
+    assert.ok(!leadsTo(name, fd), name)
+  }
+})
+
+test('a copy keeps the descriptors of both files', async () => {
+  const [from, to] = ['from', 'to'].map((name) => get('create', { name, flags: sys.O_RDWR, mode: 0o644 }))
+  fs.writeFileSync(join(dir, 'from'), 'text')
+  const range = { fhIn: from.fh, offIn: 0, fhOut: to.fh, offOut: 0, len: 4 }
+  const job = ask('copyFileRange', { nodeid: from.nodeid, ...range }) as Promise<number>
+  for (const { nodeid, fh } of [from, to]) ask('release', { nodeid, fh })
+  const open = () => [
+    leadsTo('from', from['passthrough'] as number),
+    leadsTo('to', to['passthrough'] as number),
+  ]
+  assert.deepEqual(open(), [true, true])
+  assert.equal(await job, 4)
+  assert.deepEqual(open(), [false, false])
+})
+
+test('a session that ends leaves a descriptor to the job that is under way', async () => {
+  const { nodeid, fh, passthrough } = get('create', { name: 'a', flags: sys.O_RDWR, mode: 0o644 })
+  const job = ask('write', { nodeid, fh, ...jobs[0][1] }) as Promise<number>
+  filesystem.dispose()
+  assert.ok(leadsTo('a', passthrough as number))
+  assert.equal(await job, 5)
+  assert.ok(!leadsTo('a', passthrough as number))
+})
+
+test('with several threads, a file that one of them releases stays open for the job of another one', async (t) => {
+  const options = { ...resolveMirrorOptions({}), passthrough: 'off' as const }
+  const open = () => openSource(dir, accessOf(options.session))
+  const alone = open()
+  t.after(() => closeSource(alone))
+  if (!new Tree(alone, options).numbered) return t.skip('files are not found by their numbers here')
+  const memory = shareMemory()
+  const joined = new SharedArrayBuffer(4)
+  const thread = () => {
+    const source = open()
+    const crew = new Crew({ key: dir, memory, threads: 2, joined })
+    const one = assemble(dir, source, options, () => closeSource(source), crew)
+    t.after(() => one.dispose())
+    return handlersOf(() => one)
+  }
+  const [one, two] = [thread(), thread()]
+  for (const [name, fields] of jobs) {
+    // There a handle is a descriptor.
+    const { nodeid, fh } = one.get('create', { name, flags: sys.O_RDWR, mode: 0o644 })
+    if (name === 'setattr') fs.writeFileSync(join(dir, name), Buffer.alloc(BIG))
+    const job = one.ask(name, { nodeid, fh, ...fields }) as Promise<unknown>
+    two.ask('release', { nodeid, fh })
+    assert.ok(leadsTo(name, fh), name)
+    await job
+    assert.ok(!leadsTo(name, fh), name)
+  }
+})
