@@ -4,7 +4,10 @@ import type { Syscalls } from '../../syscalls/index.js'
 import type { Device } from './devices.js'
 import type { MirrorInode } from './inode.js'
 
-/** Descriptors handed out this recently are in use by the request at hand (a rename needs two) and stay. */
+/**
+ * Descriptors handed out this recently are in use by the request at hand (a rename needs two) and stay. Only what a request asks for
+ * counts, not what is passed on the way there, of which a deep directory takes any number.
+ */
 const RECENT = 8
 
 export class PathDescriptors {
@@ -15,6 +18,8 @@ export class PathDescriptors {
   readonly #held: MirrorInode[] = []
   #tick = 0
   #hand = 0
+  /** Where the walk to a descriptor stands: the next step is made from there. */
+  #step: MirrorInode | undefined
 
   /**
    * File handles are opened on mount `handleMount` (-1: they can't be), that of `device`. What is reached by another mount has
@@ -39,10 +44,13 @@ export class PathDescriptors {
 
   /** Gives the inode a descriptor, evicting others beyond the limit. */
   hold(inode: MirrorInode, fd: number): void {
-    while (this.#held.length >= this.#limit && this.#evictOne());
-    inode.fd = fd
-    inode.stamp = ++this.#tick
-    inode.slot = this.#held.push(inode) - 1
+    this.#add(inode, fd, ++this.#tick)
+  }
+
+  /** The same on the way to a descriptor below it, which is what was asked for. */
+  pass(inode: MirrorInode, fd: number): void {
+    this.#add(inode, fd, this.#tick - RECENT)
+    this.#step = inode
   }
 
   /** Closes half of them: the process has run out of descriptors. */
@@ -54,6 +62,7 @@ export class PathDescriptors {
   release(inode: MirrorInode): number {
     const { fd } = inode
     if (fd < 0) return -1
+    if (this.#step === inode) this.#step = undefined
     inode.fd = -1
     this.#remove(inode.slot)
     return fd
@@ -66,6 +75,14 @@ export class PathDescriptors {
       inode.fd = -1
     }
     this.#held.length = 0
+    this.#step = undefined
+  }
+
+  #add(inode: MirrorInode, fd: number, stamp: number): void {
+    while (this.#held.length >= this.#limit && this.#evictOne());
+    inode.fd = fd
+    inode.stamp = stamp
+    inode.slot = this.#held.push(inode) - 1
   }
 
   /** Second chance: goes round, passing over what was used since the last round. False when nothing may go. */
@@ -76,7 +93,7 @@ export class PathDescriptors {
     for (let step = 0; step < length; step++) {
       if (this.#hand >= this.#held.length) this.#hand = 0
       const inode = this.#held[this.#hand]
-      if (this.#tick - inode.stamp < RECENT || !this.#leadsBack(inode)) {
+      if (this.#isInUse(inode) || !this.#leadsBack(inode)) {
         this.#hand++
         continue
       }
@@ -89,7 +106,7 @@ export class PathDescriptors {
       return true
     }
     // Everything that may go was used lately, or nothing leads back to what is left: a descriptor has to go none the less.
-    if (spare < 0) spare = this.#held.findIndex((inode) => this.#tick - inode.stamp >= RECENT)
+    if (spare < 0) spare = this.#held.findIndex((inode) => !this.#isInUse(inode))
     if (spare < 0) return false
     this.#evict(spare)
     return true
@@ -98,6 +115,10 @@ export class PathDescriptors {
   /** Whether a handle may lead back to the file. */
   #takesHandle(inode: MirrorInode): boolean {
     return this.#handleMount >= 0 && inode.device === this.#device
+  }
+
+  #isInUse(inode: MirrorInode): boolean {
+    return this.#tick - inode.stamp < RECENT || inode === this.#step
   }
 
   #leadsBack(inode: MirrorInode): boolean {

@@ -349,7 +349,8 @@ export class Tree {
     for (let at = chain.length - 1; at >= 0 && fd >= 0; at--) {
       const node = chain[at]
       fd = this.openVerified(node, fd, node.name, FIND)
-      if (fd >= 0) this.descriptors.hold(node, fd)
+      if (fd >= 0 && at > 0) this.descriptors.pass(node, fd)
+      else if (fd >= 0) this.descriptors.hold(node, fd)
     }
     return fd
   }
