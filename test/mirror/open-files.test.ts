@@ -4,6 +4,7 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { FATTR_FH, FATTR_SIZE } from 'devfuse/protocol'
+import { ESTALE } from 'devfuse'
 import { mirror } from 'devfuse/mirror'
 import type { MirrorFilesystem } from 'devfuse/mirror'
 import * as sys from 'devfuse/syscalls'
@@ -111,4 +112,44 @@ test('with several threads, a file that one of them releases stays open for the 
     await job
     assert.ok(!leadsTo(name, fh), name)
   }
+})
+
+// The kernel may still hold it by an O_PATH.
+test('a file without a name is found after its last close, until it is forgotten', () => {
+  const unlinked = get('create', { name: 'a', flags: sys.O_RDWR, mode: 0o644 })
+  fs.writeFileSync(join(dir, 'a'), 'text')
+  ask('unlink', { name: 'a' })
+  const replaced = get('create', { name: 'b', flags: sys.O_RDWR, mode: 0o644 })
+  const other = get('create', { name: 'c', flags: sys.O_RDWR, mode: 0o644 })
+  ask('rename', { name: 'c', newdir: 1, newname: 'b' })
+  const nameless = get('tmpfile', { flags: sys.O_RDWR, mode: 0o600 })
+  for (const { nodeid, fh } of [unlinked, replaced, nameless]) {
+    ask('release', { nodeid, fh })
+    assert.equal(get('getattr', { nodeid }).attr['nlink'], 0)
+    const again = get('open', { nodeid, flags: sys.O_RDONLY })
+    ask('release', { nodeid, fh: again.fh })
+    assert.equal(get('getattr', { nodeid }).attr['nlink'], 0)
+  }
+  const { pathDescriptors } = filesystem.known
+  ask('release', { nodeid: other.nodeid, fh: other.fh })
+  assert.equal(filesystem.known.pathDescriptors, pathDescriptors)
+  get('link', { oldnodeid: nameless.nodeid, newname: 'named' })
+  assert.ok(fs.existsSync(join(dir, 'named')))
+  for (const { nodeid } of [unlinked, replaced]) {
+    ask('forget', { nodeid, nlookup: 1 })
+    assert.equal(ask('getattr', { nodeid }), ESTALE)
+  }
+  assert.equal(filesystem.known.pathDescriptors, pathDescriptors - 2)
+})
+
+test('a file without a name stays when path descriptors are few', () => {
+  filesystem.dispose()
+  filesystem = mirror(dir, { maxPathDescriptors: 16 })
+  const { nodeid, fh } = get('tmpfile', { flags: sys.O_RDWR, mode: 0o600 })
+  ask('release', { nodeid, fh })
+  for (let i = 0; i < 40; i++) {
+    fs.mkdirSync(join(dir, `${i}/sub`), { recursive: true })
+    get('lookup', { nodeid: get('lookup', { name: String(i) }).nodeid, name: 'sub' })
+  }
+  assert.equal(get('getattr', { nodeid }).attr['nlink'], 0)
 })

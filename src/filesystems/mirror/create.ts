@@ -58,6 +58,7 @@ export function create(tree: Tree, files: OpenFiles) {
       return result as Errno
     }
     const inode = tree.adopt(name === null ? null : parent, name ?? '', dirfd)
+    if (name === null) inode.orphan = true
     if (files.canMap(flags)) inode.mapped = true
     const entry = tree.entryOf(inode, parent)
     if (name !== null && recent !== undefined) {

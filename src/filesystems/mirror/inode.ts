@@ -42,7 +42,7 @@ export class MirrorInode extends Inode {
   slot = -1
   /** When `fd` was last handed out. */
   stamp = 0
-  /** No name leads here any more: `fd` is all that keeps it. */
+  /** No name leads here: opens and `fd` are all that keeps it. */
   orphan = false
   handle: FileHandle | null = null
   /** Opens, shared by flags. */

@@ -225,7 +225,7 @@ export class OpenFiles {
     }
     const left = inode.files?.filter((other) => other !== file) ?? []
     inode.files = left.length > 0 ? left : null
-    if (left.length === 0) this.#tree.released(inode)
+    if (left.length === 0) this.#tree.released(inode, fd)
     this.#tree.close(inode, fd)
   }
 }

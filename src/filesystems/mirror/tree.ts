@@ -297,9 +297,13 @@ export class Tree {
     else this.sys.close(fd)
   }
 
-  /** The last open of the inode was released. */
-  released(inode: MirrorInode): void {
+  /** The last open of the inode was released, and `open` is about to be closed. */
+  released(inode: MirrorInode, open: number): void {
     this.#lingering.delete(inode.nodeid)
+    // Nothing else leads to a file without a name, which somebody may still hold by an O_PATH: the mirror is not told of that.
+    if (inode.parent !== null || inode.fd >= 0 || !inode.known || this.root.fd < 0) return
+    const fd = this.openat(-1, `/proc/self/fd/${open}`, FIND & ~O_NOFOLLOW)
+    if (fd >= 0) this.descriptors.hold(inode, fd)
   }
 
   /** Whether setting {@link found} to `size` bytes frees so much that it belongs off the loop's thread. */
