@@ -3,6 +3,7 @@ import { strict as assert } from 'node:assert'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { FATTR_FH, FATTR_SIZE } from 'devfuse/protocol'
 import { ESTALE } from 'devfuse'
 import { mirror } from 'devfuse/mirror'
@@ -86,22 +87,28 @@ test('a session that ends leaves a descriptor to the job that is under way', asy
   assert.ok(!leadsTo('a', passthrough as number))
 })
 
-test('with several threads, a file that one of them releases stays open for the job of another one', async (t) => {
+/** Two threads that serve one mirror; undefined where files are not found by their numbers. */
+function threads(t: TestContext): ReturnType<typeof handlersOf>[] | undefined {
   const options = { ...resolveMirrorOptions({}), passthrough: 'off' as const }
   const open = () => openSource(dir, accessOf(options.session))
   const alone = open()
   t.after(() => closeSource(alone))
-  if (!new Tree(alone, options).numbered) return t.skip('files are not found by their numbers here')
+  if (!new Tree(alone, options).numbered)
+    return t.skip('files are not found by their numbers here') as undefined
   const memory = shareMemory()
   const joined = new SharedArrayBuffer(4)
-  const thread = () => {
+  return [0, 1].map(() => {
     const source = open()
     const crew = new Crew({ key: dir, memory, threads: 2, joined })
     const one = assemble(dir, source, options, () => closeSource(source), crew)
     t.after(() => one.dispose())
     return handlersOf(() => one)
-  }
-  const [one, two] = [thread(), thread()]
+  })
+}
+
+test('with several threads, a file that one of them releases stays open for the job of another one', async (t) => {
+  const [one, two] = threads(t) ?? []
+  if (one === undefined) return
   for (const [name, fields] of jobs) {
     // There a handle is a descriptor.
     const { nodeid, fh } = one.get('create', { name, flags: sys.O_RDWR, mode: 0o644 })
@@ -152,4 +159,18 @@ test('a file without a name stays when path descriptors are few', () => {
     get('lookup', { nodeid: get('lookup', { name: String(i) }).nodeid, name: 'sub' })
   }
   assert.equal(get('getattr', { nodeid }).attr['nlink'], 0)
+})
+
+test('with several threads, any of them finds a file without a name after its last close', (t) => {
+  const [one, two] = threads(t) ?? []
+  if (one === undefined) return
+  const nameless = one.get('tmpfile', { flags: sys.O_RDWR, mode: 0o600 })
+  const unlinked = one.get('create', { name: 'a', flags: sys.O_RDWR, mode: 0o644 })
+  two.ask('unlink', { name: 'a' })
+  for (const { nodeid, fh } of [nameless, unlinked]) {
+    two.ask('release', { nodeid, fh })
+    for (const thread of [one, two]) assert.equal(thread.get('getattr', { nodeid }).attr['nlink'], 0)
+    one.ask('forget', { nodeid, nlookup: 1 })
+    assert.equal(one.ask('getattr', { nodeid }), ESTALE)
+  }
 })

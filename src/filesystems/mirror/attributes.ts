@@ -24,6 +24,7 @@ import type {
   StatxRequest,
 } from '../../protocol/index.js'
 import { AT_EMPTY_PATH, F_DUPFD_CLOEXEC, S_IFDIR, UTIME_NOW, UTIME_OMIT } from '../../syscalls/index.js'
+import { freesMuch } from './freeing.js'
 import type { MirrorInode } from './inode.js'
 import type { OpenFiles } from './open-files.js'
 import { killPrivileges } from './privileges.js'
@@ -45,7 +46,7 @@ export function attributes(tree: Tree, files: OpenFiles) {
     const result = sys.fstatx(fd, STAT_MASK, tree.found)
     if (result < 0) return result
     const path = `/proc/self/fd/${fd}`
-    if (!tree.freesMuch(request.size)) return sys.truncate(path, request.size)
+    if (!freesMuch(tree.found, request.size)) return sys.truncate(path, request.size)
     // Path descriptors may be closed to make room while the pool works, so it gets one of its own.
     const own = sys.fcntl(fd, F_DUPFD_CLOEXEC)
     if (own < 0) return sys.truncate(path, request.size)

@@ -3,6 +3,7 @@
 import { EMFILE, ENFILE, ESTALE } from '../../protocol/index.js'
 import { AT_EMPTY_PATH, StatxBuffer } from '../../syscalls/index.js'
 import type { Crew } from './crew.js'
+import { closeFreeing } from './freeing.js'
 import type { InodeNumbers } from './inode-numbers.js'
 import { MirrorInode, STAT_MASK } from './inode.js'
 import type { Sighting } from './inode.js'
@@ -96,6 +97,21 @@ export class CrewInodes {
     }
     sys.close(fd)
     return ESTALE
+  }
+
+  /** Closes an open of a file, whose last one it may be. */
+  closeFile(fd: number): void {
+    const tree = this.#tree
+    const seen = this.#seen
+    const nameless = tree.sys.fstatx(fd, STAT_MASK, seen) === 0 && seen.nlink === 0
+    const blocks = nameless ? seen.blocks : 0
+    if (nameless && tree.root.fd >= 0) this.#keep(this.known(seen))
+    closeFreeing(tree.sys, fd, blocks)
+  }
+
+  /** Somebody may hold a file without a name by an O_PATH; any thread finds it by its number while one has a descriptor. */
+  #keep(inode: MirrorInode | undefined): void {
+    if (inode !== undefined && this.#tree.descriptor(inode) >= 0) inode.orphan = true
   }
 
   #open(ino: number): number {

@@ -15,6 +15,7 @@ import {
   O_TRUNC,
 } from '../../syscalls/index.js'
 import type { Credentials } from '../../syscalls/index.js'
+import { freesMuch } from './freeing.js'
 import type { MirrorInode } from './inode.js'
 import { canWrite } from './open-file.js'
 import type { OpenFile } from './open-file.js'
@@ -125,7 +126,7 @@ export class OpenFiles {
     const { fd } = file
     const result = sys.fstatx(fd, STAT_MASK, found)
     if (result < 0) return result
-    const long = this.#tree.freesMuch(size)
+    const long = freesMuch(found, size)
     if (canWrite(file)) {
       return long ? this.#during(file, () => sys.ftruncateAsync(fd, size)) : sys.ftruncate(fd, size)
     }
@@ -219,8 +220,9 @@ export class OpenFiles {
 
   #close(file: OpenFile): void {
     const { inode, fd } = file
-    if (this.#tree.crew !== undefined) {
-      this.#tree.closeFile(fd)
+    const { shared } = this.#tree
+    if (shared !== undefined) {
+      shared.closeFile(fd)
       return
     }
     const left = inode.files?.filter((other) => other !== file) ?? []

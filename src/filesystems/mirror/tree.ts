@@ -20,6 +20,7 @@ import { Coherence } from './coherence.js'
 import type { Crew } from './crew.js'
 import { CrewInodes } from './crew-inodes.js'
 import { Devices } from './devices.js'
+import { closeFreeing } from './freeing.js'
 import { FIRST_OTHER, InodeNumbers } from './inode-numbers.js'
 import { MirrorInode, STAT_MASK } from './inode.js'
 import type { ListedStat, Sighting } from './inode.js'
@@ -34,10 +35,6 @@ const MAX_DEFAULT_DESCRIPTORS = 4096
 const MIN_DEFAULT_DESCRIPTORS = 16
 /** Deeper chains of directories than any real tree has are a loop, left by renames on the source. */
 const MAX_DEPTH = 100_000
-/** Unit of st_blocks. */
-const BLOCK = 512
-/** From so many bytes on, freeing blocks may take a disk's time. */
-const LONG_FREE = 16 * 1024 * 1024
 
 export { STAT_MASK }
 
@@ -283,18 +280,9 @@ export class Tree {
   }
 
   /** Closes a descriptor of the inode; off the loop's thread where that frees the blocks of a big deleted file. */
-  close(inode: MirrorInode, fd: number): void {
-    const frees = inode.orphan && this.sys.fstatx(fd, STAT_MASK, this.#seen) === 0 ? this.#seen.blocks : 0
-    if (frees * BLOCK > LONG_FREE) void this.sys.closeAsync(fd)
-    else this.sys.close(fd)
-  }
-
-  /** Closes an open of a file that other threads may know better; off the loop's thread where that frees much. */
-  closeFile(fd: number): void {
-    const known = this.sys.fstatx(fd, STAT_MASK, this.#seen) === 0
-    const frees = known && this.#seen.nlink === 0 ? this.#seen.blocks : 0
-    if (frees * BLOCK > LONG_FREE) void this.sys.closeAsync(fd)
-    else this.sys.close(fd)
+  close({ orphan }: MirrorInode, fd: number): void {
+    const seen = this.#seen
+    closeFreeing(this.sys, fd, orphan && this.sys.fstatx(fd, STAT_MASK, seen) === 0 ? seen.blocks : 0)
   }
 
   /** The last open of the inode was released, and `open` is about to be closed. */
@@ -304,12 +292,6 @@ export class Tree {
     if (inode.parent !== null || inode.fd >= 0 || !inode.known || this.root.fd < 0) return
     const fd = this.openat(-1, `/proc/self/fd/${open}`, FIND & ~O_NOFOLLOW)
     if (fd >= 0) this.descriptors.hold(inode, fd)
-  }
-
-  /** Whether setting {@link found} to `size` bytes frees so much that it belongs off the loop's thread. */
-  freesMuch(size: number): boolean {
-    const { found } = this
-    return found.blocks * BLOCK > LONG_FREE && found.size - size > LONG_FREE
   }
 
   /** Gives up every path descriptor; the tree answers no more. */
