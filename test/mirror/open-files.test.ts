@@ -16,7 +16,7 @@ import { shareMemory } from '#dist/filesystems/mirror/shared.js'
 import { closeSource, openSource } from '#dist/filesystems/mirror/source.js'
 import { Tree } from '#dist/filesystems/mirror/tree.js'
 import { handlersOf } from './asked.js'
-import type { Fields } from './asked.js'
+import type { Answer, Fields } from './asked.js'
 import { temporary } from './mounted.js'
 
 let dir: string
@@ -159,6 +159,33 @@ test('a file without a name stays when path descriptors are few', () => {
     get('lookup', { nodeid: get('lookup', { name: String(i) }).nodeid, name: 'sub' })
   }
   assert.equal(get('getattr', { nodeid }).attr['nlink'], 0)
+})
+
+// Kernel: after ESTALE the thread tries once more, and an open by name has then looked the name up again.
+test('an open file that was moved on the source is opened again at the second try', () => {
+  fs.writeFileSync(join(dir, 'a'), 'text')
+  fs.writeFileSync(join(dir, 'b'), 'other')
+  const { nodeid } = get('lookup', { name: 'a' })
+  const b = get('lookup', { name: 'b' })
+  const { fh } = get('open', { nodeid, flags: sys.O_RDONLY })
+  fs.renameSync(join(dir, 'a'), join(dir, 'moved'))
+  let thread = 1
+  for (const place of ['empty', 'taken']) {
+    for (const flags of [sys.O_RDONLY, sys.O_RDWR]) {
+      const open = (pid: number) => ask('open', { nodeid, flags, pid })
+      const [one, two] = [thread++, thread++]
+      assert.equal(open(one), ESTALE, place)
+      assert.equal(open(two), ESTALE, place)
+      const again = open(one) as Answer
+      assert.equal(fs.fstatSync(again['passthrough'] as number).ino, fs.statSync(join(dir, 'moved')).ino)
+      ask('release', { nodeid, fh: again.fh })
+      // The second thread had a name, and got to what it leads to.
+      ask('release', { nodeid: b.nodeid, fh: get('open', { nodeid: b.nodeid, flags, pid: two }).fh })
+      for (const pid of [one, two, 0, 0]) assert.equal(open(pid), ESTALE, place)
+    }
+    fs.writeFileSync(join(dir, 'a'), 'new')
+  }
+  ask('release', { nodeid, fh })
 })
 
 test('with several threads, any of them finds a file without a name after its last close', (t) => {

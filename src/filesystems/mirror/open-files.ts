@@ -20,6 +20,7 @@ import type { MirrorInode } from './inode.js'
 import { canWrite } from './open-file.js'
 import type { OpenFile } from './open-file.js'
 import { killPrivileges } from './privileges.js'
+import { RefusedOpens } from './refused-opens.js'
 import { SharedFiles } from './shared-files.js'
 import { STAT_MASK } from './tree.js'
 import type { Tree } from './tree.js'
@@ -41,6 +42,7 @@ const ALWAYS = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
 export class OpenFiles {
   readonly table: HandleTable<OpenFile> | SharedFiles
   readonly #tree: Tree
+  readonly #refused = new RefusedOpens()
   /** Not even closing what was written to has errors to report, so the kernel need not send FLUSH. */
   flushless = false
   /** The kernel reads and writes the files itself. */
@@ -68,12 +70,15 @@ export class OpenFiles {
   open(request: OpenRequest): OpenAnswer | Errno | Promise<OpenAnswer | Errno> {
     const inode = this.#tree.inode(request.nodeid)
     if (inode === undefined) return ESTALE
-    let file = this.#find(inode, request.flags & KEPT)
+    const { flags, pid } = request
+    const byName = !this.#refused.was(pid, inode)
+    let file = this.#find(inode, flags & KEPT, byName)
     // An append-only file (chattr +a) can be opened for writing in no other way, so every write to it ends up at its end anyway.
-    if (file === EPERM && (request.flags & O_APPEND) !== 0)
-      file = this.#find(inode, request.flags & (KEPT | O_APPEND))
+    if (file === EPERM && (flags & O_APPEND) !== 0)
+      file = this.#find(inode, flags & (KEPT | O_APPEND), byName)
+    if (file === ESTALE && byName) this.#refused.add(pid, inode)
     if (typeof file === 'number') return file as Errno
-    if ((request.flags & O_TRUNC) === 0) return this.#answer(file)
+    if ((flags & O_TRUNC) === 0) return this.#answer(file)
     this.#hold(file)
     const finish = (result: number): OpenAnswer | Errno | Promise<OpenAnswer> => {
       if (result >= 0 && request.killSuidgid) killPrivileges(this.#tree, file.fd, request)
@@ -159,10 +164,10 @@ export class OpenFiles {
     return this.unlearned(inode.nodeid, answer)
   }
 
-  #find(inode: MirrorInode, flags: number): OpenFile | number {
+  #find(inode: MirrorInode, flags: number, byName: boolean): OpenFile | number {
     const tree = this.#tree
     const shared = inode.files?.find((file) => file.flags === flags)
-    if (inode.parent === null) {
+    if (inode.parent === null || !byName) {
       if (shared !== undefined) return shared
       const link = tree.magicLink(inode)
       if (typeof link === 'number') return link
