@@ -90,15 +90,16 @@ test('a session that ends leaves a descriptor to the job that is under way', asy
 /** Two threads that serve one mirror; undefined where files are not found by their numbers. */
 function threads(t: TestContext): ReturnType<typeof handlersOf>[] | undefined {
   const options = { ...resolveMirrorOptions({}), passthrough: 'off' as const }
-  const open = () => openSource(dir, accessOf(options.session))
-  const alone = open()
+  const alone = openSource(dir, accessOf(options.session))
   t.after(() => closeSource(alone))
+  // Threads have descriptors of their own, of one mount.
+  const dup = (fd: number): number => sys.syscalls.fcntl(fd, sys.F_DUPFD_CLOEXEC)
   if (!new Tree(alone, options).numbered)
     return t.skip('files are not found by their numbers here') as undefined
   const memory = shareMemory()
   const joined = new SharedArrayBuffer(4)
   return [0, 1].map(() => {
-    const source = open()
+    const source = { ...alone, fd: dup(alone.fd), mountFd: dup(alone.mountFd) }
     const crew = new Crew({ key: dir, memory, threads: 2, joined })
     const one = assemble(dir, source, options, () => closeSource(source), crew)
     t.after(() => one.dispose())
