@@ -83,7 +83,7 @@ static void groups_put_back(struct groups *saved) {
 static int64_t run_with_umask(const struct identity *identity, const struct call *call) {
   if (identity->umask < 0)
     return call_run(call);
-  // The umask belongs to the whole process, hence nothing but the call in between.
+  // It belongs to all threads that share it, hence nothing but the call in between.
   long umask = syscall(SYS_umask, identity->umask);
   int64_t result = call_run(call);
   syscall(SYS_umask, umask);

@@ -1,6 +1,10 @@
 // What the call families stand on: the addon's entries for one string encoding, and 64-bit fields read as numbers.
+import { access } from 'node:fs'
+import { isMainThread } from 'node:worker_threads'
 import { loadNative, AS_KEEP_FSETID, AS_KEEP_MKNOD } from '../native.js'
 import type { SyscallArg } from '../native.js'
+import { CLONE_FS } from './constants.js'
+import { numbers as nr } from './numbers.js'
 
 /** How path and name strings become bytes: UTF-8, or one byte per character (byte-exact names). */
 export type StringEncoding = 'utf8' | 'latin1'
@@ -9,7 +13,11 @@ export type StringEncoding = 'utf8' | 'latin1'
 export interface Credentials {
   uid: number
   gid: number
-  /** File mode creation mask; -1 leaves the process's own. */
+  /**
+   * File mode creation mask; -1 leaves the process's own. In a worker thread the first call with another one gives the thread a
+   * umask and a working directory of its own (unshare(2), CLONE_FS; where that is not allowed, the call fails with its errno): later
+   * calls of process.chdir() do not reach it. On the main thread the rest of the process has this mask while the call runs.
+   */
   umask: number
   /** Supplementary groups; null leaves the process's own. */
   groups: Uint32Array | null
@@ -25,18 +33,36 @@ export interface Door {
   readonly callAs: (credentials: Credentials, nr: number, ...args: SyscallArg[]) => number
 }
 
+// Kernel: the umask belongs to all threads that share it. Two that set and put back the same one would give each other's files the
+// wrong mode. A lock would not do: where one mirror lies on another, the call of one thread waits for that of the other.
+let umaskIsOwn = isMainThread
+
+/** 0, or -errno where this thread cannot have a umask that no other thread changes. */
+function ownUmask(call: Door['call']): number {
+  // Kernel: a thread shares what its maker has. Those of libuv, which this makes if there are none, are to share the process's.
+  access('/', () => {})
+  const result = call(nr.unshare, CLONE_FS)
+  umaskIsOwn = result === 0
+  return result
+}
+
 /** Loads the addon and binds its entries for `encoding`. */
 export function openDoor(encoding: StringEncoding): Door {
   const native = loadNative()
   const exact = encoding === 'latin1'
+  const call = exact ? native.syscallLatin1 : native.syscallUtf8
   return {
-    call: exact ? native.syscallLatin1 : native.syscallUtf8,
+    call,
     callAsync: exact ? native.syscallAsyncLatin1 : native.syscallAsyncUtf8,
     callAs(credentials, nr, ...args) {
       const flags =
         (credentials.keepFsetid ? AS_KEEP_FSETID : 0) | (credentials.keepMknod ? AS_KEEP_MKNOD : 0)
       const bytes = exact ? args : args.map(latin1OfUtf8)
       const { uid, gid, umask, groups } = credentials
+      if (umask >= 0 && !umaskIsOwn) {
+        const result = ownUmask(call)
+        if (result < 0) return result
+      }
       return native.syscallAs(uid, gid, umask, flags, groups, nr, ...bytes)
     },
   }
