@@ -120,8 +120,9 @@ void addon_handle_closed(void *handle) {
 static void on_cleanup(napi_async_cleanup_hook_handle handle, void *data) {
   struct addon *addon = data;
   addon->cleanup = handle;
-  addon->stuck = !pool_stop(&addon->pool);
+  // First what this environment serves: a thread of the pool may wait for that.
   channel_objects_close(addon);
+  addon->stuck = !pool_stop(&addon->pool);
   ring_objects_close(addon);
   if (addon->async != NULL)
     addon->loop.close(addon->async, addon_handle_closed);

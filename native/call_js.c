@@ -204,7 +204,9 @@ static struct call_job *call_job_new(struct addon *addon, const struct call *cal
   if (self == NULL)
     return NULL;
   *self = (struct call_job){
-      .job = {.run = call_job_run, .done = call_job_done, .drop = call_job_drop, .urgent = call_is_urgent(call)}, .addon = addon, .call = *call};
+      .job = {.run = call_job_run, .done = call_job_done, .drop = call_job_drop, .urgent = call_is_urgent(call)},
+      .addon = addon,
+      .call = *call};
   memcpy(self->texts, texts->bytes, texts->used);
   // The strings lie on the caller's stack; point to the copies.
   uintptr_t from = (uintptr_t)texts->bytes;
@@ -222,6 +224,7 @@ static int64_t call_job_submit(struct addon *addon, const struct call *call, con
   if (self == NULL)
     return -ENOMEM;
   self->promise = promise;
+  self->job.borrows = pinned_count > 0;
   for (; self->pinned_count < pinned_count; self->pinned_count++)
     if (napi_create_reference(addon->env, pinned[self->pinned_count], 1, &self->pinned[self->pinned_count]) != napi_ok)
       break;

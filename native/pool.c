@@ -205,6 +205,18 @@ static void drop_all(struct job *job) {
   }
 }
 
+// Kernel: a wait for a FUSE or NFS server ends with its answer or the death of the process, not with a cancellation, and then the
+// kernel goes on with the memory of the call. What the job owns can stay for that. What it borrows is freed with its environment, so
+// that has to wait, as it does for calls of node:fs.
+static bool has_ended(struct worker *worker, const struct timespec *until) {
+  if (pthread_timedjoin_np(worker->thread, NULL, until) == 0)
+    return true;
+  pthread_mutex_lock(&worker->pool->lock);
+  bool borrows = worker->job == NULL || worker->job->borrows;
+  pthread_mutex_unlock(&worker->pool->lock);
+  return borrows && pthread_join(worker->thread, NULL) == 0;
+}
+
 bool pool_stop(struct pool *pool) {
   pthread_mutex_lock(&pool->lock);
   pool->stopping = true;
@@ -219,8 +231,8 @@ bool pool_stop(struct pool *pool) {
   bool stuck = false;
   for (struct worker *worker = pool->workers, *next; worker != NULL; worker = next) {
     next = worker->next;
-    // One in uninterruptible sleep cannot be joined; it stays, with its job and the pool.
-    if (pthread_timedjoin_np(worker->thread, NULL, &until) != 0) {
+    // It stays, with its job and the pool.
+    if (!has_ended(worker, &until)) {
       stuck = true;
       pthread_detach(worker->thread);
       continue;

@@ -10,7 +10,8 @@
 struct job {
   struct job *next;
   int64_t result;
-  bool urgent; // gets a thread at once, however many others wait
+  bool urgent;  // gets a thread at once, however many others wait
+  bool borrows; // `run` uses memory that `drop` does not free
   void (*run)(struct job *job);  // in a thread of the pool
   void (*done)(struct job *job); // in the loop's thread; frees the job
   void (*drop)(struct job *job); // at the end, when it never got done; frees the job without touching JS
@@ -50,7 +51,8 @@ uint32_t pool_finish(struct pool *pool);
 void pool_cancellable(void);
 void pool_not_cancellable(void);
 
-// Cuts off what runs, joins the threads, drops the jobs. False: a thread is stuck in the kernel and still uses the pool.
+// Cuts off what runs, joins the threads, drops the jobs; waits for one that cannot be cut off and borrows memory. False: another
+// one is stuck in the kernel and still uses the pool.
 bool pool_stop(struct pool *pool);
 
 #endif

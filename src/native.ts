@@ -43,7 +43,10 @@ export interface Native {
   readonly syscallUtf8: (nr: number, ...args: SyscallArg[]) => number
   /** The same with one byte per character; a character above U+00FF: -EILSEQ. */
   readonly syscallLatin1: (nr: number, ...args: SyscallArg[]) => number
-  /** The same on the addon's own threads. Never rejects; the bytes passed stay alive until it resolves. */
+  /**
+   * The same on the addon's own threads. Never rejects; the bytes passed stay alive until it resolves. The end of a worker cuts it
+   * off; where it waits for a server that does not answer and was given bytes, the worker ends when it is over.
+   */
   readonly syscallAsyncUtf8: (nr: number, ...args: SyscallArg[]) => Promise<number>
   /** The same with one byte per character. */
   readonly syscallAsyncLatin1: (nr: number, ...args: SyscallArg[]) => Promise<number>
