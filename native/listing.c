@@ -116,11 +116,12 @@ int64_t listing_encode(int dirfd, const uint8_t *window, struct listing *listing
   size_t head = facts == NULL ? 0 : sizeof(struct entry);
   while (listing->at < listing->end && count < listing->most) {
     const struct source_record *source = (const void *)(window + listing->at);
-    if (source->reclen <= SOURCE_HEAD || source->reclen > listing->end - listing->at)
+    size_t left = listing->end - listing->at;
+    if (left <= SOURCE_HEAD || source->reclen <= SOURCE_HEAD || source->reclen > left)
       return -EIO;
     size_t length = strnlen(source->name, source->reclen - SOURCE_HEAD);
     size_t needed = head + sizeof(struct record) + ((length + 7) & ~(size_t)7);
-    if (needed > size - listing->used)
+    if (listing->used > size || needed > size - listing->used)
       break;
     struct statx attributes, *found = NULL;
     uint8_t *place = out + listing->used;

@@ -15,6 +15,9 @@ import type { Door } from './door.js'
 /** Records of one call of the addon. */
 const MOST = 256
 
+/** Bytes of a reply: what rounding up to 8 keeps within 31 bits. */
+const MOST_BYTES = 2 ** 31 - 8
+
 // Words of struct listing.
 const OFF = 0
 const ENTRY_VALID = 2
@@ -105,9 +108,11 @@ export class ListingEncoder {
 
   /**
    * Begins a reply of at most `size` bytes. The kernel may believe names and attributes for so many seconds; the records count up from
-   * the position `off`.
+   * the position `off`. Throws a RangeError for a size that is no integer from 0 to 2^31 - 8.
    */
   begin(size: number, off: number, entryValid = 0, attrValid = 0): void {
+    if (!Number.isInteger(size) || size < 0 || size > MOST_BYTES)
+      throw new RangeError(`the size of a reply is an integer from 0 to ${MOST_BYTES}, not ${size}`)
     const spare = this.#spare
     this.#spare = undefined
     this.#reply = spare !== undefined && spare.bytes.byteLength >= size ? spare : memoryFor(size)
@@ -127,11 +132,14 @@ export class ListingEncoder {
    * or -errno. A READDIRPLUS record has nodeid 0: {@link found} ones are to be given theirs.
    */
   append(dirfd: number, window: Uint8Array, from: number, to: number): number {
-    if (from < 0 || to > window.byteLength)
+    const inside = Number.isInteger(from) && Number.isInteger(to) && from >= 0 && to <= window.byteLength
+    if (!inside || from > to)
       throw new RangeError(`no records from ${from} to ${to} in a window of ${window.byteLength} bytes`)
     this.#state[AT] = from
     this.#state[END] = to
-    return this.#call(special.listing, dirfd, window, this.#state, this.#bytes, this.#size, this.#facts)
+    // Whoever got the last reply may have transferred its memory away.
+    const size = Math.min(this.#size, this.#bytes.byteLength)
+    return this.#call(special.listing, dirfd, window, this.#state, this.#bytes, size, this.#facts)
   }
 
   /** Whether READDIRPLUS records of files have attributes, too; those of directories always do. Kernel: nodeid 0 means none. */

@@ -157,3 +157,27 @@ test('a file that has gone since is listed without attributes; damaged records a
   assert.throws(() => encoder.append(again, fresh, 0, WINDOW + 1), RangeError)
   closeSync(again)
 })
+
+test('a size that is none, a range that is none, and memory that has gone are refused', () => {
+  const encoder = sys.listingEncoder(true)
+  encoder.begin(16, 0)
+  for (const size of [-1, 0.5, NaN, Infinity, 2 ** 31 - 7, 2 ** 32 + 8])
+    assert.throws(() => encoder.begin(size, 0), { name: 'RangeError', message: /the size of a reply/ })
+  encoder.begin(WINDOW, 0)
+  for (const [from, to] of [
+    [0, -1],
+    [-1, 0],
+    [NaN, 8],
+    [0, NaN],
+    [0.5, 8],
+    [16, 8],
+  ])
+    assert.throws(() => encoder.append(fd, window, from, to), RangeError)
+  // A record whose head is cut off at the end of the window.
+  const short = window.subarray(0, 10)
+  assert.equal(encoder.append(fd, short, 0, 10), -5)
+  assert.equal(encoder.append(fd, window, 0, 0), 0)
+  const buffer = encoder.reply.buffer as ArrayBuffer
+  structuredClone(buffer, { transfer: [buffer] })
+  assert.ok(encoder.append(fd, window, 0, filled) <= 0)
+})
