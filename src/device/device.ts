@@ -4,6 +4,7 @@ import { CHANNEL_STATS, loadNative } from '../native.js'
 import type { NativeChannel } from '../native.js'
 import { IN_HEADER_SIZE, OUT_HEADER_SIZE, outHeader } from '../protocol/index.js'
 import { syscalls } from '../syscalls/index.js'
+import { pinnedMemory } from '../syscalls/memory.js'
 import type { RequestReceiver, Transport, TransportStats } from './transport.js'
 
 const EBADF = -9
@@ -27,7 +28,7 @@ let spare: ArrayBuffer | undefined
 function takeMemory(size: number): ArrayBuffer {
   const memory = spare
   spare = undefined
-  return memory?.byteLength === size ? memory : new ArrayBuffer(size)
+  return memory?.byteLength === size ? memory : pinnedMemory(size)
 }
 
 export class DeviceTransport implements Transport {

@@ -1,6 +1,7 @@
 // The entries of a ring: one queue per possible CPU, blocks of memory that grow with the requests that wait,
 // and what all of it takes. Beside the requests of `ring.ts`.
 import type { NativeRing } from '../native.js'
+import { pinnedMemory } from '../syscalls/memory.js'
 import type { TransportStats } from './transport.js'
 
 /** Entries of one queue at the most: so many requests made on one CPU can wait for their answers at a time. */
@@ -155,7 +156,7 @@ function takeMemory(size: number): ArrayBuffer | undefined {
   const found = spare.findIndex(({ byteLength }) => byteLength === size)
   if (found >= 0) return spare.splice(found, 1)[0]
   try {
-    return new ArrayBuffer(size)
+    return pinnedMemory(size)
   } catch {
     return undefined
   }

@@ -1,6 +1,7 @@
 // A descriptor that the event loop watches: what can be read is read and handed on. Built on the addon's channel.
 import { loadNative } from '../native.js'
 import type { NativeChannel } from '../native.js'
+import { pinnedMemory } from './memory.js'
 
 /**
  * Reads a descriptor whenever something is there, without a thread of its own: for descriptors that epoll(7) takes (fanotify,
@@ -15,7 +16,7 @@ export class ByteReader {
    * called once at the end of the file (0) or after an error (-errno), when nothing is read any more.
    */
   constructor(fd: number, size: number, onBytes: (bytes: Buffer) => void, onEnd: (errno: number) => void) {
-    const memory = new ArrayBuffer(size)
+    const memory = pinnedMemory(size)
     this.#bytes = Buffer.from(memory)
     this.#channel = new (loadNative().Channel)(
       fd,
