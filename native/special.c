@@ -102,8 +102,9 @@ static int64_t recv_fd(int sock, int flags) {
   char byte;
   union control control;
   struct iovec data = {.iov_base = &byte, .iov_len = 1};
+  // Kernel: padded, the space would take two. Those without space are dropped.
   struct msghdr message = {
-      .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+      .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
   long received;
   do
     received = syscall(SYS_recvmsg, sock, &message, MSG_CMSG_CLOEXEC | flags);
@@ -111,9 +112,13 @@ static int64_t recv_fd(int sock, int flags) {
   if (received == -1)
     return -errno;
   struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-  if (header == NULL || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-    return received == 0 ? -EPIPE : -ENOMSG;
+  // Kernel: there was one, but this process may not have any more.
+  if (header == NULL && (message.msg_flags & MSG_CTRUNC) != 0)
+    return -EMFILE;
   int fd;
+  if (header == NULL || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+      header->cmsg_len < CMSG_LEN(sizeof fd))
+    return received == 0 ? -EPIPE : -ENOMSG;
   memcpy(&fd, CMSG_DATA(header), sizeof fd);
   return fd;
 }

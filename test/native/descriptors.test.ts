@@ -1,11 +1,24 @@
 // Descriptors over sockets, and umount2(2) from a child that holds none.
 import assert from 'node:assert/strict'
-import { fstatSync, mkdtempSync, openSync, readFileSync, readdirSync, rmdirSync, statSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  rmdirSync,
+  statSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { special } from '#dist/native.js'
 import { EBADF, EINVAL, ENOENT, ENOMSG, EPIPE, NR, closeAll, messagePair, native, openFds } from './calls.js'
+
+const root = dirname(fileURLToPath(import.meta.resolve('devfuse/package.json')))
 
 describe('sending descriptors', () => {
   it('gives the receiver the same open file, close-on-exec', async () => {
@@ -39,6 +52,21 @@ describe('sending descriptors', () => {
     assert.equal(native.syscallUtf8(special.sendFd, b, 1), EPIPE)
     assert.equal(native.syscallUtf8(special.recvFd, -1), EBADF)
     closeAll(b)
+  })
+
+  it('takes one of a message, and drops the others', () => {
+    const [a, b] = messagePair()
+    const folder = mkdtempSync(join(tmpdir(), 'devfuse-send-'))
+    const sender = join(folder, 'send-two')
+    execFileSync('cc', ['-o', sender, join(root, 'test/native/send-two.c')])
+    execFileSync(sender, { stdio: ['ignore', 'ignore', 'inherit', a] })
+    rmSync(folder, { recursive: true })
+    const before = openFds()
+    const got = native.syscallUtf8(special.recvFd, b)
+    assert.ok(got >= 0)
+    closeAll(got)
+    assert.equal(openFds(), before)
+    closeAll(a, b)
   })
 })
 
