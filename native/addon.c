@@ -15,6 +15,22 @@ napi_value addon_throw(napi_env env, const char *message) {
   return NULL;
 }
 
+bool addon_integer(napi_env env, napi_value value, int64_t least, int64_t most, int64_t *integer) {
+  double found;
+  if (napi_get_value_double(env, value, &found) != napi_ok || !(found >= -0x1p63 && found < 0x1p63))
+    return false;
+  *integer = (int64_t)found;
+  return (double)*integer == found && *integer >= least && *integer <= most;
+}
+
+bool addon_fd(napi_env env, napi_value value, int *fd) {
+  int64_t found;
+  if (!addon_integer(env, value, INT32_MIN, INT32_MAX, &found))
+    return false;
+  *fd = (int)found;
+  return true;
+}
+
 bool addon_report_exception(napi_env env) {
   bool pending = false;
   napi_value error;

@@ -32,6 +32,12 @@ struct addon *addon_of(napi_env env);
 // Throws and returns NULL, so that `return addon_throw(...)` reads well.
 napi_value addon_throw(napi_env env, const char *message);
 
+// An integer from `least` to `most`, both included.
+bool addon_integer(napi_env env, napi_value value, int64_t least, int64_t most, int64_t *integer);
+
+// An integer that may be a descriptor: never one that a fraction, NaN or more than 32 bits would be taken for.
+bool addon_fd(napi_env env, napi_value value, int *fd);
+
 static inline napi_value int_value(napi_env env, int result) {
   napi_value value = NULL;
   napi_create_int32(env, result, &value);

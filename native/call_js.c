@@ -65,14 +65,7 @@ static bool view(napi_env env, napi_value value, int64_t *arg) {
 }
 
 static bool number(napi_env env, napi_value value, int64_t *arg) {
-  double found;
-  if (napi_get_value_double(env, value, &found) != napi_ok)
-    return false;
-  // Out of range, and NaN: no integer at all.
-  if (!(found >= -0x1p63 && found < 0x1p63))
-    return false;
-  *arg = (int64_t)found;
-  return true;
+  return addon_integer(env, value, INT64_MIN, INT64_MAX, arg);
 }
 
 // Fills `call` from values[0] (the number) and what follows. `pinned` collects the views.
@@ -95,14 +88,13 @@ static int64_t read_call(napi_env env, size_t count, const napi_value *values, e
       return error;
     if (error == 0)
       continue;
-    napi_valuetype type;
-    if (view(env, value, arg)) {
-      if (pinned != NULL)
-        pinned[(*pinned_count)++] = value;
-    } else if (napi_typeof(env, value, &type) != napi_ok || type != napi_null) {
-      addon_throw(env, "an argument of a system call is a 64-bit integer, a string, an ArrayBufferView or null");
+    if (!view(env, value, arg)) {
+      // Not null either: that would be descriptor 0 where one is expected.
+      addon_throw(env, "an argument of a system call is a 64-bit integer, a string or an ArrayBufferView (0 is NULL)");
       return THROWN;
     }
+    if (pinned != NULL)
+      pinned[(*pinned_count)++] = value;
   }
   return 0;
 }
@@ -133,8 +125,12 @@ static napi_value syscall_latin1(napi_env env, napi_callback_info info) { return
 
 static bool read_identity(napi_env env, const napi_value *values, struct identity *identity) {
   int64_t fields[4];
+  // Kernel: -1 is nobody. setfsuid(2) takes it for a question and changes nothing, so the call would be that of root.
+  static const struct {
+    int64_t least, most;
+  } bounds[4] = {{0, UINT32_MAX - 1}, {0, UINT32_MAX - 1}, {-1, 0777}, {0, AS_KEEP_FSETID | AS_KEEP_MKNOD}};
   for (int i = 0; i < 4; i++)
-    if (!number(env, values[i], &fields[i]))
+    if (!addon_integer(env, values[i], bounds[i].least, bounds[i].most, &fields[i]))
       return false;
   identity->uid = (uint32_t)fields[0];
   identity->gid = (uint32_t)fields[1];
@@ -162,7 +158,8 @@ static napi_value syscall_as(napi_env env, napi_callback_info info) {
   struct texts texts;
   napi_get_cb_info(env, info, &count, values, NULL, NULL);
   if (count < AS_ARGS + 1 || !read_identity(env, values, &identity))
-    return addon_throw(env, "syscallAs takes uid, gid, umask, flags, groups (Uint32Array or null) and the call");
+    return addon_throw(env, "syscallAs takes uid and gid (0 to 2^32 - 2), umask (-1 to 0o777), flags, groups (Uint32Array or null) "
+                            "and the call");
   int64_t result = read_call(env, count - AS_ARGS, values + AS_ARGS, LATIN1, &call, &texts, NULL, NULL);
   if (result == THROWN)
     return NULL;
@@ -262,7 +259,7 @@ static napi_value set_pool_size(napi_env env, napi_callback_info info) {
   napi_value value;
   int64_t threads;
   napi_get_cb_info(env, info, &count, &value, NULL, NULL);
-  if (count < 1 || !number(env, value, &threads) || threads < 1 || threads > 1024)
+  if (count < 1 || !addon_integer(env, value, 1, 1024, &threads))
     return addon_throw(env, "the pool has 1 to 1024 threads");
   pool_set_most(&addon_of(env)->pool, (uint32_t)threads);
   return NULL;

@@ -106,22 +106,20 @@ static napi_status make_arrays(napi_env env, napi_value self, struct channel_obj
 }
 
 static bool read_construction(napi_env env, const napi_value *values, struct channel *channel) {
-  int32_t fd;
   uint32_t slot_size, slot_count;
   void *memory;
   size_t length;
   napi_valuetype batch, end;
-  if (napi_get_value_int32(env, values[0], &fd) != napi_ok ||
+  if (!addon_fd(env, values[0], &channel->fd) ||
       napi_get_arraybuffer_info(env, values[1], &memory, &length) != napi_ok ||
       napi_get_value_uint32(env, values[2], &slot_size) != napi_ok ||
       napi_get_value_uint32(env, values[3], &slot_count) != napi_ok ||
       napi_typeof(env, values[4], &batch) != napi_ok || napi_typeof(env, values[5], &end) != napi_ok)
     return false;
-  channel->fd = fd;
   channel->memory = memory;
   channel->slot_size = slot_size;
   channel->slot_count = slot_count;
-  return fd >= 0 && slot_size > 0 && slot_count > 0 && slot_count <= length / slot_size && batch == napi_function &&
+  return channel->fd >= 0 && slot_size > 0 && slot_count > 0 && slot_count <= length / slot_size && batch == napi_function &&
          end == napi_function;
 }
 

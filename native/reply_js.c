@@ -85,8 +85,8 @@ static bool read_request(napi_env env, const napi_value *values, struct read_rep
   double unique;
   uint32_t size;
   if (napi_get_value_double(env, values[0], &unique) != napi_ok || !(unique > -0x1p53 && unique < 0x1p53) ||
-      napi_get_value_int32(env, values[1], &read->fd) != napi_ok ||
-      napi_get_value_int64(env, values[2], &read->offset) != napi_ok ||
+      !addon_fd(env, values[1], &read->fd) ||
+      !addon_integer(env, values[2], INT64_MIN, INT64_MAX, &read->offset) ||
       napi_get_value_uint32(env, values[3], &size) != napi_ok || size > INT32_MAX ||
       napi_get_value_bool(env, values[4], sync) != napi_ok)
     return false;

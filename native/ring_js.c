@@ -119,9 +119,9 @@ static napi_value construct(napi_env env, napi_callback_info info) {
   size_t count = 2;
   napi_value values[2], self;
   napi_valuetype callback;
-  int32_t fd;
+  int fd;
   napi_get_cb_info(env, info, &count, values, &self, NULL);
-  if (count < 2 || napi_get_value_int32(env, values[0], &fd) != napi_ok || fd < 0 ||
+  if (count < 2 || !addon_fd(env, values[0], &fd) || fd < 0 ||
       napi_typeof(env, values[1], &callback) != napi_ok || callback != napi_function)
     return addon_throw(env, "Ring takes the descriptor of /dev/fuse and onBatch");
   struct ring_object *object = calloc(1, sizeof *object);

@@ -86,8 +86,8 @@ napi_value ring_reply_from_fd(napi_env env, napi_callback_info info) {
   if (object == NULL)
     return NULL;
   if (napi_get_value_uint32(env, values[0], &index) != napi_ok ||
-      napi_get_value_int32(env, values[1], &read.fd) != napi_ok ||
-      napi_get_value_int64(env, values[2], &read.offset) != napi_ok ||
+      !addon_fd(env, values[1], &read.fd) ||
+      !addon_integer(env, values[2], INT64_MIN, INT64_MAX, &read.offset) ||
       napi_get_value_uint32(env, values[3], &size) != napi_ok)
     return addon_throw(env, "replyFromFd takes entry, fd, offset and size");
   const struct ring_entry *entry = ring_held(&object->ring, index);

@@ -142,6 +142,9 @@ static int64_t send_fd(int sock, int fd) {
 }
 
 int64_t pread_nowait(int fd, void *bytes, size_t length, int64_t offset) {
+  // Kernel: preadv2(2) takes -1 for the position of the file, pread(2) for an error.
+  if (offset < 0)
+    return -EINVAL;
   struct iovec data = {.iov_base = bytes, .iov_len = length};
   return or_errno(syscall(SYS_preadv2, fd, &data, 1, offset, 0, RWF_NOWAIT));
 }

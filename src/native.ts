@@ -5,8 +5,8 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { packageRoot } from './package-root.js'
 
-/** One argument of a raw system call: a number (64-bit integer), bytes (their address), a path (NUL-terminated copy) or NULL. */
-export type SyscallArg = number | string | ArrayBufferView | null
+/** One argument of a raw system call: a number (64-bit integer; 0 is NULL), bytes (their address) or a path (NUL-terminated copy). */
+export type SyscallArg = number | string | ArrayBufferView
 
 /**
  * Calls of the addon that are more than one system call; their numbers stand where a system call number does.
@@ -27,7 +27,7 @@ export const special = {
   pwriteAll: -6,
   /**
    * `(dirfd, window, state, out, size, facts)`: records of getdents64(2) as those of a READDIRPLUS reply, or of READDIR where `facts` is
-   * null; how many. The layouts are in listing.h.
+   * 0; how many. The layouts are in listing.h.
    */
   listing: -7,
 } as const

@@ -115,6 +115,7 @@ export class BackingId {
 
   /** Not for authors: use `session.openBacking(fd)` or `session.wrapBacking(id)`. */
   constructor(device: BackingDevice, id: number) {
+    requireId(id)
     this.#id = id
     this.#device = new WeakRef(device)
     leaks.register(this, { id, device: this.#device }, this)
@@ -147,6 +148,7 @@ export class BackingId {
   static closeRaw(deviceFd: number, id: number): void {
     requireLinux('backing ids exist on Linux only')
     requireDescriptor('deviceFd', deviceFd)
+    requireId(id)
     const result = syscalls.ioctl(deviceFd, FUSE_DEV_IOC_BACKING_CLOSE, new Uint32Array([id]))
     if (result < 0)
       throw systemError(result, 'ioctl', `closing backing id ${id} failed: ${describeErrno(result)}`)
@@ -199,5 +201,12 @@ export class BackingId {
 function requireDescriptor(name: string, value: number): void {
   if (!Number.isInteger(value) || value < 0 || value > 0x7fff_ffff) {
     throw new TypeError(`${name} must be an open file descriptor (an integer >= 0), not ${String(value)}`)
+  }
+}
+
+/** The kernel reads 32 bits of it: another number may be the id of somebody else's file. */
+function requireId(value: number): void {
+  if (!Number.isInteger(value) || value <= 0 || value > 0x7fff_ffff) {
+    throw new TypeError(`a backing id is an integer > 0 that the kernel gave, not ${String(value)}`)
   }
 }

@@ -12,6 +12,8 @@ export function attributeCalls({ call, callAsync }: Door) {
   const times = new Int32Array(8)
   const statistics = new Uint32Array(30)
   const setTime = (at: number, sec: number, nsec: number) => {
+    if (!Number.isSafeInteger(sec) || !Number.isSafeInteger(nsec))
+      throw new RangeError(`a time is made of whole seconds and nanoseconds, not of ${sec} and ${nsec}`)
     times[at] = sec | 0
     times[at + 1] = Math.floor(sec / TWO_32)
     times[at + 2] = nsec
@@ -35,7 +37,7 @@ export function attributeCalls({ call, callAsync }: Door) {
           flags: statistics[20],
         }
   return {
-    /** utimensat(2); seconds may be negative, nanoseconds may be UTIME_NOW or UTIME_OMIT. */
+    /** utimensat(2); seconds may be negative, nanoseconds may be UTIME_NOW or UTIME_OMIT. Throws a RangeError for fractions. */
     utimensat(
       dirfd: number,
       path: string,

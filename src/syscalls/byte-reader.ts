@@ -13,9 +13,12 @@ export class ByteReader {
 
   /**
    * Owns `fd` from now on. `onBytes` gets what one read(2) gave, at most `size` bytes, valid until it returns. `onEnd` is
-   * called once at the end of the file (0) or after an error (-errno), when nothing is read any more.
+   * called once at the end of the file (0) or after an error (-errno), when nothing is read any more. Throws a RangeError for what
+   * is no descriptor.
    */
   constructor(fd: number, size: number, onBytes: (bytes: Buffer) => void, onEnd: (errno: number) => void) {
+    if (!Number.isInteger(fd) || fd < 0 || fd > 0x7fff_ffff)
+      throw new RangeError(`a ByteReader takes an open descriptor, an integer >= 0, not ${fd}`)
     const memory = pinnedMemory(size)
     this.#bytes = Buffer.from(memory)
     this.#channel = new (loadNative().Channel)(

@@ -2,6 +2,7 @@
 import { special } from '../native.js'
 import type { SyscallArg } from '../native.js'
 import { numbers as nr } from './numbers.js'
+import { NULL } from './door.js'
 import type { Door } from './door.js'
 
 /** A lock of fcntl(2): F_RDLCK, F_WRLCK or F_UNLCK on `length` bytes (0: to the end) from `start`. */
@@ -62,7 +63,7 @@ export function dataCalls({ call, callAsync }: Door) {
     pollNow(fd: number, events: number): number {
       // struct pollfd { int fd; short events; short revents }, and a timespec of zero.
       const one = new Int32Array([fd, events])
-      const result = call(nr.ppoll, one, 1, new BigInt64Array(2), null, 0)
+      const result = call(nr.ppoll, one, 1, new BigInt64Array(2), NULL, 0)
       return result < 0 ? result : one[1] >>> 16
     },
     /** write(2) on the pool. */
@@ -131,7 +132,7 @@ export function dataCalls({ call, callAsync }: Door) {
     dup: (fd: number): number => call(nr.dup, fd),
     /** ioctl(2) with a number or the address of bytes. */
     ioctl: (fd: number, request: number, argument: number | ArrayBufferView | null = null): number =>
-      call(nr.ioctl, fd, request, argument),
+      call(nr.ioctl, fd, request, argument ?? NULL),
     /**
      * ppoll(2) on the pool, waiting `timeout` milliseconds at the most, -1: for ever. Resolves with the events that each
      * descriptor is ready for (all 0: time is up), or -errno.
@@ -147,7 +148,7 @@ export function dataCalls({ call, callAsync }: Door) {
         BigInt(Math.floor(timeout / 1000)),
         BigInt(Math.floor(timeout % 1000) * 1e6),
       ])
-      const result = await callAsync(nr.ppoll, bytes, files.length, timeout < 0 ? null : time, null, 0)
+      const result = await callAsync(nr.ppoll, bytes, files.length, timeout < 0 ? NULL : time, NULL, 0)
       return result < 0 ? result : files.map((_, i) => bytes.readUInt16LE(8 * i + 6))
     },
     /** memfd_create(2). */

@@ -13,11 +13,18 @@ export interface DirectoryEntry {
   off: number | bigint
 }
 
-/** Decodes the `length` bytes that getdents64(2) filled. */
+const NAME_AT = 19
+
+/** Decodes the `length` bytes that getdents64(2) filled. Throws a RangeError where they hold anything else. */
 export function decodeDirents(bytes: Buffer, length: number, encoding: BufferEncoding): DirectoryEntry[] {
   const entries: DirectoryEntry[] = []
-  for (let at = 0; at < length; at += bytes.readUInt16LE(at + 16)) {
-    const start = at + 19
+  for (let at = 0, next = 0; at < length; at = next) {
+    const start = at + NAME_AT
+    next = at + (start < length ? bytes.readUInt16LE(at + 16) : 0)
+    if (next <= start || next > length)
+      throw new RangeError(
+        `no record of getdents64(2) at byte ${at} of ${length}: decode what it filled, and only that`,
+      )
     entries.push({
       name: bytes.toString(encoding, start, bytes.indexOf(0, start)),
       ino: exactU64(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4)),

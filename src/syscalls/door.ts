@@ -9,7 +9,7 @@ import { numbers as nr } from './numbers.js'
 /** How path and name strings become bytes: UTF-8, or one byte per character (byte-exact names). */
 export type StringEncoding = 'utf8' | 'latin1'
 
-/** Someone else's filesystem identity, for the calls whose name ends in `As`. */
+/** Someone else's filesystem identity, for the calls whose name ends in `As`. They throw a TypeError for an id or a mask that is none. */
 export interface Credentials {
   uid: number
   gid: number
@@ -26,6 +26,9 @@ export interface Credentials {
   /** Keeps CAP_MKNOD, which making a device node needs. */
   keepMknod?: boolean
 }
+
+/** What a call gets for a pointer to nothing. Not null, which a descriptor might be by mistake: that would be descriptor 0. */
+export const NULL = 0
 
 export interface Door {
   readonly call: (nr: number, ...args: SyscallArg[]) => number

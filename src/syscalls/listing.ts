@@ -9,7 +9,7 @@ import {
   STATX_BTIME,
   STATX_MNT_ID,
 } from './constants.js'
-import { exactU64 } from './door.js'
+import { NULL, exactU64 } from './door.js'
 import type { Door } from './door.js'
 
 /** Records of one call of the addon. */
@@ -87,7 +87,7 @@ export class ListingEncoder {
   readonly #call: Door['call']
   readonly #state = new Uint32Array(STATE_WORDS)
   readonly #stateView = new DataView(this.#state.buffer)
-  readonly #facts: Uint32Array | null
+  readonly #facts: Uint32Array | undefined
   #reply: ListingMemory = memoryFor(0)
   #spare: ListingMemory | undefined
   #words = this.#reply.words
@@ -99,7 +99,7 @@ export class ListingEncoder {
   /** `plus`: with attributes (READDIRPLUS). Use `makeSyscalls().listingEncoder`. */
   constructor({ call }: Pick<Door, 'call'>, plus: boolean) {
     this.#call = call
-    this.#facts = plus ? new Uint32Array(MOST * FACT_WORDS) : null
+    this.#facts = plus ? new Uint32Array(MOST * FACT_WORDS) : undefined
     this.#state[FLAGS] = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
     this.#state[MASK] = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID
     this.#state[MOST_RECORDS] = MOST
@@ -139,7 +139,7 @@ export class ListingEncoder {
     this.#state[END] = to
     // Whoever got the last reply may have transferred its memory away.
     const size = Math.min(this.#size, this.#bytes.byteLength)
-    return this.#call(special.listing, dirfd, window, this.#state, this.#bytes, size, this.#facts)
+    return this.#call(special.listing, dirfd, window, this.#state, this.#bytes, size, this.#facts ?? NULL)
   }
 
   /** Whether READDIRPLUS records of files have attributes, too; those of directories always do. Kernel: nodeid 0 means none. */

@@ -2,6 +2,7 @@
 // another process, which is how one that may mount serves one that may not.
 import { special } from '../native.js'
 import { numbers as nr } from './numbers.js'
+import { NULL } from './door.js'
 import type { Door } from './door.js'
 
 /** What mount_setattr(2) changes; absent fields change nothing. */
@@ -27,7 +28,7 @@ export function mountCalls({ call, callAsync }: Door) {
       type: string | null,
       flags: number,
       data: string | null,
-    ): number => call(nr.mount, source, target, type, flags, data),
+    ): number => call(nr.mount, source ?? NULL, target, type ?? NULL, flags, data ?? NULL),
     /** mount(2) on the pool: the path may lead over a mount that this thread serves. */
     mountAsync: (
       source: string | null,
@@ -35,7 +36,7 @@ export function mountCalls({ call, callAsync }: Door) {
       type: string | null,
       flags: number,
       data: string | null,
-    ): Promise<number> => callAsync(nr.mount, source, target, type, flags, data),
+    ): Promise<number> => callAsync(nr.mount, source ?? NULL, target, type ?? NULL, flags, data ?? NULL),
     /** umount2(2); `flags` are MNT_* and UMOUNT_* bits. */
     umount2: (target: string, flags = 0): number => call(nr.umount2, target, flags),
     /** umount2(2) on the pool. */
@@ -52,10 +53,10 @@ export function mountCalls({ call, callAsync }: Door) {
       key: string | null = null,
       value: string | null = null,
       aux = 0,
-    ): number => call(nr.fsconfig, fd, command, key, value, aux),
+    ): number => call(nr.fsconfig, fd, command, key ?? NULL, value ?? NULL, aux),
     /** fsconfig(2) on the pool: FSCONFIG_CMD_CREATE may wait for a server. */
     fsconfigAsync: (fd: number, command: number): Promise<number> =>
-      callAsync(nr.fsconfig, fd, command, null, null, 0),
+      callAsync(nr.fsconfig, fd, command, NULL, NULL, 0),
     /** fsmount(2): a descriptor of the detached mount; `flags` are FSMOUNT_* bits, `attributes` MOUNT_ATTR_* bits. */
     fsmount: (fd: number, flags: number, attributes: number): number =>
       call(nr.fsmount, fd, flags, attributes),

@@ -14,7 +14,7 @@ export interface OpenHow {
 
 /** A file handle of name_to_handle_at(2). */
 export interface FileHandle {
-  /** Identifier of the mount, as in /proc/self/mountinfo. */
+  /** Identifier of the mount, as in /proc/self/mountinfo; with AT_HANDLE_MNT_ID_UNIQUE (Linux 6.12), the one that is never reused. */
   mountId: number
   /** Handle type; means something to the filesystem only. */
   type: number
@@ -28,7 +28,8 @@ const LINK_MAX = 4096
 export function pathCalls({ call, callAsync, callAs }: Door, encoding: BufferEncoding) {
   const how = new BigUint64Array(3)
   const handle = Buffer.alloc(8 + MAX_HANDLE)
-  const mountId = new Int32Array(1)
+  // Kernel: an int, or 64 bits when the unique one is asked for.
+  const mountId = new BigUint64Array(1)
   const link = Buffer.alloc(LINK_MAX)
   return {
     /** openat(2): a descriptor or -errno. O_CLOEXEC is not added. */
@@ -98,10 +99,11 @@ export function pathCalls({ call, callAsync, callAs }: Door, encoding: BufferEnc
     /** name_to_handle_at(2): the handle, or -errno (-EOPNOTSUPP: this filesystem has none). */
     nameToHandleAt(dirfd: number, path: string, flags: number): FileHandle | number {
       handle.writeUInt32LE(MAX_HANDLE, 0)
+      mountId[0] = 0n
       const result = call(nr.name_to_handle_at, dirfd, path, handle, mountId, flags)
       if (result < 0) return result
       return {
-        mountId: mountId[0],
+        mountId: Number(mountId[0]),
         type: handle.readInt32LE(4),
         handle: handle.toString('latin1', 8, 8 + handle.readUInt32LE(0)),
       }

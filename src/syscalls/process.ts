@@ -1,5 +1,6 @@
 // Calls on the process itself.
 import { numbers as nr } from './numbers.js'
+import { NULL } from './door.js'
 import type { Door } from './door.js'
 
 /** A resource limit; `Infinity` is RLIM_INFINITY. */
@@ -18,15 +19,18 @@ export function processCalls({ call }: Door) {
     /** prlimit64(2) of this process: the limit, or -errno. */
     getrlimit(resource: number): ResourceLimit | number {
       const pair = new BigUint64Array(2)
-      const result = call(nr.prlimit64, 0, resource, null, pair)
+      const result = call(nr.prlimit64, 0, resource, NULL, pair)
       return result < 0 ? result : { soft: limitOf(pair[0]), hard: limitOf(pair[1]) }
     },
     /** prlimit64(2) of this process. */
     setrlimit: (resource: number, { soft, hard }: ResourceLimit): number =>
-      call(nr.prlimit64, 0, resource, new BigUint64Array([limitTo(soft), limitTo(hard)]), null),
-    /** socketpair(2): both descriptors go into `pair`; `type` takes SOCK_CLOEXEC. */
-    socketpair: (domain: number, type: number, protocol: number, pair: Int32Array): number =>
-      call(nr.socketpair, domain, type, protocol, pair),
+      call(nr.prlimit64, 0, resource, new BigUint64Array([limitTo(soft), limitTo(hard)]), NULL),
+    /** socketpair(2): both descriptors go into `pair`, which has room for two; `type` takes SOCK_CLOEXEC. */
+    socketpair(domain: number, type: number, protocol: number, pair: Int32Array): number {
+      if (!(pair instanceof Int32Array) || pair.length < 2)
+        throw new RangeError('socketpair fills an Int32Array of two elements or more')
+      return call(nr.socketpair, domain, type, protocol, pair)
+    },
     /** umask(2): the old mask. It belongs to the whole process. */
     umask: (mask: number): number => call(nr.umask, mask),
     /** unshare(2), in the calling thread only. */

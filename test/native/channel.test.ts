@@ -359,6 +359,10 @@ describe('sendFromFd', () => {
     const { channel } = bed(1, () => {})
     assert.throws(() => channel.sendFromFd(Number.NaN, 0, 0, 0, false), TypeError)
     assert.throws(() => channel.sendFromFd(1, 0, 0, 2 ** 31, false), TypeError)
+    for (const odd of [Number.NaN, 0.5, 2 ** 63]) {
+      assert.throws(() => channel.sendFromFd(1, odd, 0, 1, false), TypeError)
+      assert.throws(() => channel.sendFromFd(1, -1, odd, 1, false), TypeError)
+    }
     rmSync(folder, { recursive: true, force: true })
   })
 })

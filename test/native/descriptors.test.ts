@@ -98,7 +98,7 @@ describe('umount in a child', () => {
       const before = openFds()
       for (const timeout of [0, 2000]) {
         for (const call of [native.syscallUtf8, native.syscallAsyncUtf8]) {
-          assert.equal(native.syscallUtf8(NR.mount, 'none', folder, 'tmpfs', 0, null), 0)
+          assert.equal(native.syscallUtf8(NR.mount, 'none', folder, 'tmpfs', 0, 0), 0)
           assert.notEqual(statSync(folder).dev, device)
           assert.equal(await call(special.umount, folder, MNT_DETACH, timeout), 0)
           assert.equal(statSync(folder).dev, device)

@@ -77,7 +77,7 @@ function bed(t: TestContext, slots = 4, keep = false): Bed {
       assert.equal(native.syscallUtf8(NR.write, peer, message, message.length), message.length),
     answer() {
       const reply = Buffer.alloc(64)
-      const length = native.syscallUtf8(NR.recvfrom, peer, reply, reply.length, MSG_DONTWAIT, null, null)
+      const length = native.syscallUtf8(NR.recvfrom, peer, reply, reply.length, MSG_DONTWAIT, 0, 0)
       if (length === EAGAIN) return undefined
       assert.equal(length, 16)
       return `${reply.readInt32LE(4)} ${reply.readBigUInt64LE(8)}`

@@ -77,7 +77,7 @@ for (const [name, call] of Object.entries(everyWay)) {
       const back = Buffer.alloc(8)
       assert.equal(await call(special.preadAll, fd, back, 8, far - 1), 2)
       assert.deepEqual([...back.subarray(0, 2)], [0, 33])
-      assert.equal(await call(NR.write, fd, null, 0), 0)
+      assert.equal(await call(NR.write, fd, 0, 0), 0)
       closeAll(fd)
     })
 
@@ -87,6 +87,9 @@ for (const [name, call] of Object.entries(everyWay)) {
       assert.throws(() => loose('read'), TypeError)
       assert.throws(() => loose(NR.read, {}), TypeError)
       assert.throws(() => loose(NR.read, undefined), TypeError)
+      // It would be descriptor 0.
+      assert.throws(() => loose(NR.read, null), TypeError)
+      assert.throws(() => loose(NR.read, 0.5), TypeError)
       assert.throws(() => loose(NR.read, 1n), TypeError)
       assert.throws(() => loose(NR.read, Number.NaN), TypeError)
       assert.throws(() => loose(NR.read, 2 ** 63), TypeError)
@@ -142,6 +145,8 @@ describe('special calls', () => {
     assert.equal(native.syscallUtf8(special.preadAll, fd, bytes, 10, 3), 0)
     assert.equal(native.syscallUtf8(special.preadNowait, fd, bytes, 10, 1), 2)
     assert.equal(native.syscallUtf8(special.preadAll, -1, bytes, 10, 0), EBADF)
+    for (const name of ['preadNowait', 'preadAll', 'pwriteAll'] as const)
+      assert.equal(native.syscallUtf8(special[name], fd, bytes, 10, -1), EINVAL, name)
     assert.equal(native.syscallUtf8(special.pwriteAll, fd, bytes, 10, 0), EBADF)
     closeAll(fd)
   })
