@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -54,6 +55,26 @@ static _Noreturn void umount_child(const char *path, int flags, const uint32_t *
   __builtin_unreachable();
 }
 
+// Children that took too long. Nobody waits for them when they end, and a process has to bury its own: the next one that is
+// made does it. A child that finds no place stays until the process ends.
+static _Atomic pid_t late[16];
+
+static void late_add(pid_t pid) {
+  for (size_t i = 0; i < sizeof late / sizeof late[0]; i++) {
+    pid_t none = 0;
+    if (atomic_compare_exchange_strong(&late[i], &none, pid))
+      return;
+  }
+}
+
+static void late_bury(void) {
+  for (size_t i = 0; i < sizeof late / sizeof late[0]; i++) {
+    pid_t pid = atomic_exchange(&late[i], 0);
+    if (pid != 0 && syscall(SYS_wait4, pid, NULL, __WALL | WNOHANG, NULL) == 0)
+      late_add(pid);
+  }
+}
+
 // Waits for the child `timeout` ms at the most; it ends by itself then.
 static int64_t umount_wait(pid_t pid, int pidfd, int timeout) {
   if (timeout > 0) {
@@ -62,9 +83,12 @@ static int64_t umount_wait(pid_t pid, int pidfd, int timeout) {
     do
       ready = poll(&ended, 1, timeout);
     while (ready == -1 && errno == EINTR);
+    int error = errno;
     syscall(SYS_close, pidfd);
-    if (ready <= 0)
-      return ready == 0 ? -ETIMEDOUT : -errno;
+    if (ready <= 0) {
+      late_add(pid);
+      return ready == 0 ? -ETIMEDOUT : -error;
+    }
   }
   int status = 0;
   long waited;
@@ -78,6 +102,7 @@ static int64_t umount_wait(pid_t pid, int pidfd, int timeout) {
 
 static int64_t umount_in_child(const char *path, int flags, int timeout, const uint32_t *minor) {
   uint64_t all = ~UINT64_C(0), before;
+  late_bury();
   syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &before, sizeof all);
   int pidfd = -1;
   // Not fork(3): its handlers wait for locks. No exit signal: SIGCHLD would reach the program's handlers.

@@ -1,7 +1,7 @@
 // Mounts in awkward places and ends in awkward moments: below another mount of the same process, behind a symbolic link,
 // renamed or covered meanwhile, with every thread busy, in a worker that is terminated.
 import assert from 'node:assert/strict'
-import { closeSync, mkdirSync, openSync, renameSync, symlinkSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -10,6 +10,7 @@ import { ENOENT, EPERM, mount } from 'devfuse'
 import type { Attr, Filesystem } from 'devfuse'
 import { makeSyscalls } from 'devfuse/syscalls'
 import { readMountInfo } from '#dist/device/mountinfo.js'
+import { loadNative, special } from '#dist/native.js'
 import { abortMount, cleanup, mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
 
 const shared = { blocks: 0, nlink: 1, uid: 0, gid: 0, atime: 0, mtime: 0, ctime: 0 }
@@ -23,6 +24,13 @@ const tree: Filesystem = {
 }
 
 const isMounted = (mnt: string): boolean => readMountInfo().some(({ mountPoint }) => mountPoint === mnt)
+
+/** The processes that any thread of this one has made, zombies included. */
+function children(): string[] {
+  return readdirSync('/proc/self/task').flatMap((tid) =>
+    readFileSync(`/proc/self/task/${tid}/children`, 'latin1').split(' ').filter(Boolean),
+  )
+}
 
 /** A handler that waits until `answer` is called. */
 function hanging(): { handler: () => Promise<-2>; answer: () => void } {
@@ -114,6 +122,21 @@ describe('a mount', { skip, timeout: 60_000 }, () => {
     assert.equal(await Promise.race([session.closed, delay(10)]), undefined)
     answer()
     assert.equal((await session.closed).reason, 'aborted')
+  })
+
+  it('leaves no child behind that came too late to unmount something', async (t) => {
+    const { handler, answer } = hanging()
+    const { mnt } = await mounted(t, { ...tree, lookup: handler })
+    const umount = (path: string, milliseconds: number): Promise<number> =>
+      loadNative().syscallAsyncUtf8(special.umount, path, 0, milliseconds)
+    assert.equal(await umount(`${mnt}/sub`, 50), -110)
+    assert.equal(children().length, 1)
+    answer()
+    for (let i = 0; i < 300 && children().length > 0; i++) {
+      await delay(10)
+      assert.equal(await umount(`${mnt}/sub`, 5000), ENOENT)
+    }
+    assert.deepEqual(children(), [])
   })
 
   it('goes while every thread of the pool is busy', async (t) => {
