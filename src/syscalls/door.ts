@@ -4,7 +4,7 @@ import { isMainThread } from 'node:worker_threads'
 import { loadNative, AS_KEEP_FSETID, AS_KEEP_MKNOD } from '../native.js'
 import type { SyscallArg } from '../native.js'
 import { CLONE_FS } from './constants.js'
-import { numbers as nr } from './numbers.js'
+import { numbers } from './numbers.js'
 
 /** How path and name strings become bytes: UTF-8, or one byte per character (byte-exact names). */
 export type StringEncoding = 'utf8' | 'latin1'
@@ -44,7 +44,7 @@ let umaskIsOwn = isMainThread
 function ownUmask(call: Door['call']): number {
   // Kernel: a thread shares what its maker has. Those of libuv, which this makes if there are none, are to share the process's.
   access('/', () => {})
-  const result = call(nr.unshare, CLONE_FS)
+  const result = call(numbers.unshare, CLONE_FS)
   umaskIsOwn = result === 0
   return result
 }

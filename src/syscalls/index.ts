@@ -30,6 +30,7 @@ export type { SyscallName } from './numbers.js'
 
 /**
  * Every call, with path and name strings as UTF-8 or as latin1 (one byte per character, so any name is kept exactly).
+ * Bytes that a call whose name ends in `Async` was given belong to the kernel until it resolves: neither change nor transfer them.
  * Loads the addon: throws `NativeLoadError` off Linux and where no addon fits.
  */
 export function makeSyscalls(encoding: StringEncoding) {
