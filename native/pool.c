@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define IDLE_SECONDS 10
 #define STOP_SECONDS 2
@@ -207,10 +209,12 @@ static void drop_all(struct job *job) {
 
 // Kernel: a wait for a FUSE or NFS server ends with its answer or the death of the process, not with a cancellation, and then the
 // kernel goes on with the memory of the call. What the job owns can stay for that. What it borrows is freed with its environment, so
-// that has to wait, as it does for calls of node:fs.
+// that of a worker has to wait, as it does for calls of node:fs. The main thread's ends with the process, which nobody shall keep from it.
 static bool has_ended(struct worker *worker, const struct timespec *until) {
   if (pthread_timedjoin_np(worker->thread, NULL, until) == 0)
     return true;
+  if (syscall(SYS_gettid) == getpid())
+    return false;
   pthread_mutex_lock(&worker->pool->lock);
   bool borrows = worker->job == NULL || worker->job->borrows;
   pthread_mutex_unlock(&worker->pool->lock);

@@ -55,3 +55,24 @@ describe('a worker with a call that waits for a filesystem', { skip, timeout: 60
     assert.equal(isMounted(mnt), false)
   })
 })
+
+describe(
+  'a process whose main thread has a call that waits for a filesystem',
+  { skip, timeout: 60_000 },
+  () => {
+    it('ends without the answer', async (t) => {
+      const reached = join(temporary(t), 'reached')
+      const { mnt } = await mounted(t, hangingFile(reached, new Promise(() => undefined)))
+      const found = await result(
+        t,
+        `const { syscalls } = await import('devfuse/syscalls')
+      const fd = fs.openSync(${JSON.stringify(join(mnt, 'f'))})
+      void syscalls.preadAllAsync(fd, new Uint8Array(65536), 0)
+      while (!fs.existsSync(${JSON.stringify(reached)})) await delay(10)
+      print('waits')
+      process.exit(0)`,
+      )
+      assert.equal(found, 'waits')
+    })
+  },
+)
