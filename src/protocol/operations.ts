@@ -862,7 +862,7 @@ export const operations: readonly Operation[] = [
     out: struct('fuse_lseek_out', 24, 'Where it is.', [u64('offset', 'The offset found.')]),
     absent: 'ENOSYS',
     sticky: true,
-    sent: 'lseek(2) with SEEK_DATA or SEEK_HOLE.',
+    sent: 'lseek(2) with SEEK_DATA or SEEK_HOLE. Not called with FUSE_WRITEBACK_CACHE: what the kernel has not written yet would be missed.',
     answer: 'The offset found; ENXIO when there is none.',
     enosys: OFF + 'files count as all data.',
     see: 'lseek(2)',

@@ -46,6 +46,7 @@ const INTERRUPT = 36
 const DESTROY = 38
 const NOTIFY_REPLY = 41
 const BATCH_FORGET = 42
+const LSEEK = 46
 
 type Handler = (this: Filesystem, request: AnyRequest) => unknown
 
@@ -370,6 +371,8 @@ export class Dispatcher implements RequestReceiver {
       negotiation.passthroughUnavailable,
       agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP'),
     )
+    // Kernel: it asks without writing back what it has collected, and takes holes for zeros; ENOSYS makes it go by its own size.
+    if (agreed.has('FUSE_WRITEBACK_CACHE')) this.#handlers[LSEEK] = undefined
     this.#replies.reserve(negotiation.maxPages * 4096)
     const begun: unknown = this.#filesystem.init?.(negotiation, this.notifier)
     if (isPromise(begun)) begun.then(undefined, (error: unknown) => this.#reportThrown('init', error))

@@ -95,6 +95,14 @@ describe('answers', () => {
     assert.equal(called, 0)
   })
 
+  it('asks nobody for holes while the kernel has data that it has not written yet', async () => {
+    let called = 0
+    const lseek = () => ++called
+    const { kernel, warnings } = await serve({ lseek }, { want: ['FUSE_WRITEBACK_CACHE'] })
+    assert.equal((await kernel.request('lseek', { fh: 0, offset: 0, whence: 3 })).error, ENOSYS)
+    assert.deepEqual([called, warnings], [0, []])
+  })
+
   it('fits extended attributes to the size asked for', async () => {
     const { kernel } = await serve({
       getxattr: () => 'value',

@@ -18,7 +18,7 @@ export interface MemoryOptions extends Omit<SessionOptions, 'encoding' | 'passth
   gid?: number
   /**
    * Lets the kernel collect writes (FUSE_WRITEBACK_CACHE) instead of sending each: many small ones get faster, and a full
-   * filesystem is reported by fsync(2) or not at all. Default: false.
+   * filesystem is reported by fsync(2) or not at all. SEEK_HOLE finds no holes then. Default: false.
    */
   writebackCache?: boolean
 }

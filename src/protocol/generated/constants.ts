@@ -108,7 +108,10 @@ export const FUSE_FALLOCATE = 0x2b
 export const FUSE_READDIRPLUS = 0x2c
 /** Opcode: renameat2(2) with flags. */
 export const FUSE_RENAME2 = 0x2d
-/** Opcode: lseek(2) with SEEK_DATA or SEEK_HOLE. */
+/**
+ * Opcode: lseek(2) with SEEK_DATA or SEEK_HOLE. Not called with FUSE_WRITEBACK_CACHE: what the kernel has not
+ * written yet would be missed.
+ */
 export const FUSE_LSEEK = 0x2e
 /**
  * Opcode: copy_file_range(2) inside one mount, when COPY_FILE_RANGE_64 answered ENOSYS or is unknown. Less

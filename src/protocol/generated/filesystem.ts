@@ -478,7 +478,8 @@ export interface Filesystem<Name = string> {
   readdirplus?(request: requests.ReaddirplusRequest): Reply<Dirents<'direntplus'>>
 
   /**
-   * FUSE_LSEEK (46). lseek(2) with SEEK_DATA or SEEK_HOLE.
+   * FUSE_LSEEK (46). lseek(2) with SEEK_DATA or SEEK_HOLE. Not called with FUSE_WRITEBACK_CACHE: what the
+   * kernel has not written yet would be missed.
    *
    * Answer: The offset found; ENXIO when there is none.
    *

@@ -1621,7 +1621,10 @@ export class ReaddirplusRequest extends Request {
   }
 }
 
-/** FUSE_LSEEK (46): lseek(2) with SEEK_DATA or SEEK_HOLE. */
+/**
+ * FUSE_LSEEK (46): lseek(2) with SEEK_DATA or SEEK_HOLE. Not called with FUSE_WRITEBACK_CACHE: what the
+ * kernel has not written yet would be missed.
+ */
 export class LseekRequest extends Request {
   /** Handle that open gave. */
   declare readonly fh: number
