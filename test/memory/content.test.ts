@@ -4,15 +4,7 @@ import { describe, it } from 'node:test'
 import { ENOSPC, ENXIO } from 'devfuse'
 import { Content } from '#dist/filesystems/memory/content.js'
 import { PAGE, PagePool } from '#dist/filesystems/memory/pages.js'
-
-/** A small generator of numbers, so that a failure can be repeated. */
-function random(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
-}
+import { random } from './random.js'
 
 const MAX = 40 * PAGE
 

@@ -73,8 +73,8 @@ export class Content {
     // What is longer than all memory need not be counted hole by hole.
     if ((end - start) * PAGE > this.#pool.limit) return ENOSPC
     if (this.#table.holes(start, end) * PAGE > this.#pool.left) return ENOSPC
-    for (let index = this.#table.nextHole(start); index < end; index = this.#table.nextHole(index + 1)) {
-      this.#table.set(index, this.#pool.take())
+    for (let at = this.#table.nextHole(start, end); at < end; at = this.#table.nextHole(at + 1, end)) {
+      this.#table.set(at, this.#pool.take())
     }
     return 0
   }
@@ -113,7 +113,7 @@ export class Content {
       this.punch(at + shift, from - at)
       this.size = Math.max(this.size, from + shift)
       if (from === end) break
-      const to = Math.min(source.nextHole(from), end)
+      const to = source.nextHole(from, end)
       if (this.write(source.read(from, to - from), from + shift) < 0) {
         return from > offset ? from - offset : ENOSPC
       }
@@ -135,25 +135,20 @@ export class Content {
     return found >= this.size ? ENXIO : Math.max(found, offset)
   }
 
-  /** SEEK_HOLE: the first byte from `offset` on that lies in no memory; the end of the file counts as a hole. */
-  nextHole(offset: number): number {
-    const found = this.#table.nextHole(Math.floor(offset / PAGE)) * PAGE
-    return Math.min(Math.max(found, offset), this.size)
+  /** SEEK_HOLE: the first byte from `offset` on that lies in no memory, `end` at the latest; the file's end counts as a hole. */
+  nextHole(offset: number, end = this.size): number {
+    const last = Math.min(end, this.size)
+    const found = this.#table.nextHole(Math.floor(offset / PAGE), Math.ceil(last / PAGE)) * PAGE
+    return Math.min(Math.max(found, offset), last)
   }
 
   /** The first index after `index`, at most `last + 1`, whose page is not the neighbour in memory of the one before. */
   #runFrom(index: number, last: number): number {
-    let page = this.#table.get(index)
-    for (let next = index + 1; ; next++) {
-      if (next > last) return next
-      const following = this.#table.get(next)
-      if (!this.#pool.follows(page, following)) return next
-      page = following
-    }
+    return Math.min(this.#table.endOfRun(index, last + 1), index + this.#pool.row(this.#table.get(index)))
   }
 
   #free(start: number, end: number): void {
-    for (const page of this.#table.remove(start, end)) this.#pool.give(page)
+    this.#table.remove(start, end, (page) => this.#pool.give(page))
   }
 
   /** Zeroes bytes of a single page, if it is there. */

@@ -10,7 +10,7 @@ interface Slab {
   readonly bytes: Uint8Array
   /** Pages from here on were never used. */
   fresh: number
-  /** Pages that were given back, zeroed. */
+  /** Pages that were given back, with what was in them. */
   readonly free: number[]
 }
 
@@ -54,7 +54,11 @@ export class PagePool {
     let slab = this.#slabs[this.#current]
     if (slab === undefined || !hasRoom(slab)) slab = this.#next()
     this.#used += PAGE
-    return this.#current * PAGES_PER_SLAB + (slab.free.pop() ?? slab.fresh++)
+    const first = this.#current * PAGES_PER_SLAB
+    const used = slab.free.pop()
+    if (used === undefined) return first + slab.fresh++
+    this.bytes(first + used).fill(0)
+    return first + used
   }
 
   /** Gives a page back. */
@@ -63,7 +67,6 @@ export class PagePool {
     const slab = this.#slabs[number]!
     const was = hasRoom(slab)
     this.#used -= PAGE
-    this.bytes(page).fill(0)
     slab.free.push(page % PAGES_PER_SLAB)
     if (number === this.#current) return
     if (slab.free.length === slab.fresh) {
@@ -72,16 +75,16 @@ export class PagePool {
     } else if (!was) this.#roomy.push(number)
   }
 
-  /** The bytes of `count` pages that follow each other in one slab ({@link follows}). */
+  /** The bytes of `count` pages that follow each other in one slab, {@link row} at the most. */
   bytes(page: number, count = 1): Uint8Array {
     const slab = this.#slabs[Math.floor(page / PAGES_PER_SLAB)]!
     const start = (page % PAGES_PER_SLAB) * PAGE
     return slab.bytes.subarray(start, start + count * PAGE)
   }
 
-  /** Whether `next` lies right behind `page` in memory. */
-  follows(page: number, next: number): boolean {
-    return next === page + 1 && next % PAGES_PER_SLAB !== 0
+  /** How many pages lie in a row in memory, beginning with `page`. */
+  row(page: number): number {
+    return PAGES_PER_SLAB - (page % PAGES_PER_SLAB)
   }
 
   #next(): Slab {
