@@ -10,9 +10,13 @@ const options: Record<string, OptionSpec> = {
     type: 'string',
     short: 's',
     placeholder: 'BYTES',
-    help: 'Most bytes to store, with K, M, G or T for more, or % of the memory. Default: 50%.',
+    help: 'Most bytes of data, attributes and symlink targets, with K, M, G or T for more, or % of the memory. Default: 50%.',
   },
-  inodes: { type: 'string', placeholder: 'COUNT', help: 'Most files and directories. Default: size / 4096.' },
+  inodes: {
+    type: 'string',
+    placeholder: 'COUNT',
+    help: 'Most files, directories and further hard links. Default: size / 4096, or what half of the heap holds.',
+  },
   mode: {
     type: 'string',
     placeholder: 'OCTAL',

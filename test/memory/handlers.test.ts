@@ -1,6 +1,7 @@
 // The handlers of the memory filesystem, asked by a fake kernel: what a mount shows only now and then.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { getHeapStatistics } from 'node:v8'
 import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOSPC, ENOTEMPTY, EPERM, ESTALE, OptionError } from 'devfuse'
 import { memoryFilesystem } from 'devfuse/memory'
 import type { MemoryOptions } from 'devfuse/memory'
@@ -70,7 +71,7 @@ describe('the memory filesystem', () => {
     assert.equal(await set('user.a', BLOCK), 0)
     assert.equal(await set('user.b', BLOCK), ENOSPC)
     assert.equal(await set('user.a', 10), 0)
-    assert.equal(filesystem.used.bytes, 16)
+    assert.equal(filesystem.used.bytes, 16 + 1024)
     assert.equal((await ask('removexattr', { nodeid, name: 'user.a' })).error, 0)
     assert.equal(filesystem.used.bytes, 0)
   })
@@ -85,6 +86,58 @@ describe('the memory filesystem', () => {
     assert.equal(await length({ uid: 0 }), 17)
     assert.equal(await length({ uid: 1000 }), 7)
     assert.equal(await length({ uid: 0xffff_ffff, pid: NOBODY }), 7)
+  })
+
+  it('counts targets of symlinks against the size', async () => {
+    const { ask, forget, filesystem } = await bed({ size: BLOCK, inodes: 5 })
+    const target = `é${'x'.repeat(4000)}`
+    const symlink = (name: string) => ask('symlink', { nodeid: 1, name, target })
+    const nodeid = (await symlink('one'))['nodeid'] as number
+    const bytes = Buffer.from(target).toString('latin1')
+    assert.equal(filesystem.readlink!({ nodeid } as never), bytes)
+    assert.equal(((await ask('getattr', { nodeid }))['attr'] as { size: number }).size, 4002)
+    assert.equal((await symlink('two')).error, ENOSPC)
+    await ask('unlink', { nodeid: 1, name: 'one' })
+    forget({ nodeid, nlookup: 1 })
+    assert.equal(filesystem.used.bytes, 0)
+    assert.equal((await symlink('two')).error, 0)
+  })
+
+  it('counts further names of a file as inodes, however they come and go', async () => {
+    const { ask, make, mkdir, filesystem } = await bed({ inodes: 5 })
+    const nodeid = await make('file')
+    const dir = await mkdir('dir')
+    const link = async (newname: string) =>
+      (await ask('link', { nodeid: 1, oldnodeid: nodeid, newname })).error
+    const rename = async (name: string, newdir: number, newname: string) =>
+      (await ask('rename2', { nodeid: 1, name, newdir, newname, flags: 0 })).error
+    assert.deepEqual([await link('a'), await link('b'), await link('c')], [0, 0, ENOSPC])
+    assert.equal((await ask('statfs', {}))['ffree'], 0)
+    assert.equal((await ask('create', { nodeid: 1, name: 'x', flags: 2, mode: 0, umask: 0 })).error, ENOSPC)
+    assert.equal(await rename('a', dir, 'a'), 0)
+    assert.equal(await rename('dir', 1, 'moved'), 0)
+    assert.equal(filesystem.used.inodes, 5)
+    await ask('unlink', { nodeid: dir, name: 'a' })
+    await ask('unlink', { nodeid: 1, name: 'file' })
+    assert.equal(filesystem.used.inodes, 3)
+    assert.equal(await link('c'), 0)
+    assert.equal(filesystem.used.inodes, 4)
+  })
+
+  it('does not take a value with the memory that it lies in', async () => {
+    const { filesystem, ask, make } = await bed()
+    const nodeid = await make('file')
+    await ask('setxattr', { nodeid, name: 'user.a', value: Buffer.from('x'), flags: 0, setxattrFlags: 0 })
+    const value = filesystem.getxattr!({ nodeid, name: 'user.a', size: 10 } as never) as Uint8Array
+    assert.equal(value.buffer.byteLength, 1)
+  })
+
+  it('has no more inodes by default than the heap can hold', () => {
+    const inodesOf = (options: MemoryOptions) =>
+      (memoryFilesystem(options).statfs!({} as never) as { files: number }).files
+    assert.equal(inodesOf({ size: 100 * BLOCK }), 100)
+    assert.ok(inodesOf({ size: 2 ** 50 }) <= getHeapStatistics().heap_size_limit / 2 / 2048)
+    assert.equal(inodesOf({ size: BLOCK, inodes: 10 ** 9 }), 10 ** 9)
   })
 
   it('keeps the kernel from answering reads from its cache while the access time has to move', async () => {

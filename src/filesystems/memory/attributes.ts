@@ -113,14 +113,14 @@ export function attributes(tree: Tree) {
     },
 
     statfs(_request: StatfsRequest): Statfs {
-      const { pool, inodes, options } = tree
+      const { pool, count, options } = tree
       const bfree = Math.floor(pool.left / PAGE)
       return {
         blocks: Math.floor(pool.limit / PAGE),
         bfree,
         bavail: bfree,
         files: options.inodes,
-        ffree: Math.max(0, options.inodes - inodes.size),
+        ffree: Math.max(0, options.inodes - count),
         bsize: PAGE,
         frsize: PAGE,
         namelen: NAME_MAX,

@@ -28,6 +28,7 @@ import { Content } from './content.js'
 import { OPENED } from './data.js'
 import { Directory } from './directory.js'
 import { INHERITED, canWrite, isImmutable } from './flags.js'
+import { ownBytes } from './inode.js'
 import type { Body, MemoryInode } from './inode.js'
 import { directoryForNew } from './names.js'
 import type { Tree } from './tree.js'
@@ -109,7 +110,7 @@ export function create(tree: Tree) {
     },
 
     symlink: (request: SymlinkRequest): Entry | Errno =>
-      named(request, S_IFLNK | 0o777, { target: request.target }),
+      named(request, S_IFLNK | 0o777, { target: ownBytes(Buffer.from(request.target)) }),
 
     create(request: CreateRequest): CreateReply | Errno {
       const body = { content: new Content(tree.pool) }

@@ -20,7 +20,7 @@ export type { MemoryOptions } from './options.js'
 export interface MemoryFilesystem extends Filesystem {
   /** Options that `mount()` needs for it: byte-exact names, the kernel features that it relies on, and yours. */
   readonly mountOptions: SessionOptions & { encoding: 'latin1' }
-  /** Bytes taken by data and extended attributes, and the number of inodes. */
+  /** What is taken of the options `size` and `inodes`, as they count it. */
   readonly used: { bytes: number; inodes: number }
 }
 
@@ -46,7 +46,7 @@ export function memoryFilesystem(options: MemoryOptions = {}): MemoryFilesystem 
     ...inodeFlags(tree),
     mountOptions: mountOptionsOf(resolved),
     get used() {
-      return { bytes: tree.pool.used, inodes: tree.inodes.size }
+      return { bytes: tree.pool.used, inodes: tree.count }
     },
     init({ agreed }: Negotiation, notify: Notifier) {
       tree.reset()

@@ -12,14 +12,21 @@ const BLOCK = 512
 /** What an empty directory shows as its size, as on ext4. */
 const DIRECTORY_SIZE = 4096
 
+/** A copy outside of V8's heap, with memory of its own: a slice would keep all of the pool that it was cut from. */
+export function ownBytes(bytes: Uint8Array): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.byteLength)
+  own.set(bytes)
+  return own
+}
+
 /** What a file holds, by its type. */
 export interface Body {
   /** Regular files. */
   readonly content?: Content
   /** Directories. */
   readonly directory?: Directory
-  /** Symlinks: one character per byte. */
-  readonly target?: string
+  /** Symlinks: as text in UTF-8, outside of V8's heap; of the text each character is a byte. */
+  readonly target?: Buffer
   /** Devices. */
   readonly rdev?: number
 }
@@ -28,7 +35,7 @@ export interface Body {
 export class MemoryInode extends Inode implements Body {
   readonly content: Content | undefined
   readonly directory: Directory | undefined
-  readonly target: string | undefined
+  readonly target: Buffer | undefined
   readonly rdev: number
   /** S_IFMT bits and permission bits. */
   mode: number
@@ -66,7 +73,7 @@ export class MemoryInode extends Inode implements Body {
   get size(): number {
     if (this.content !== undefined) return this.content.size
     if (this.directory !== undefined) return DIRECTORY_SIZE
-    return this.target?.length ?? 0
+    return this.target?.toString().length ?? 0
   }
 
   get blocks(): number {

@@ -5,6 +5,7 @@ import {
   EISDIR,
   ENAMETOOLONG,
   ENOENT,
+  ENOSPC,
   ENOTDIR,
   ENOTEMPTY,
   EPERM,
@@ -127,7 +128,7 @@ export function names(tree: Tree) {
       if (inode === undefined) return ESTALE
       if (inode.target === undefined) return EINVAL
       tree.accessed(inode)
-      return inode.target
+      return inode.target.toString()
     },
 
     unlink: ({ nodeid, name }: UnlinkRequest): void | Errno =>
@@ -179,6 +180,7 @@ export function names(tree: Tree) {
       if (inode.isDirectory()) return EPERM
       if (isProtected(inode)) return EPERM
       if (inode.nlink === 0 && !inode.linkable) return ENOENT
+      if (inode.nlink > 0 && tree.isFull) return ENOSPC
       inode.linkable = false
       tree.link(directory, newname, inode, now())
       return tree.entry(inode)

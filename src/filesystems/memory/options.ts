@@ -1,14 +1,22 @@
 // The options of a memory filesystem: its own, checked here, and those of the session, handed on to mount().
 import { totalmem } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
 import { OptionError, sessionOptionNames } from '../../index.js'
 import type { SessionOptions } from '../../index.js'
 import { PAGE } from './pages.js'
 
 /** Options of `memoryFilesystem` and `mountMemory`: those below, and every option of a session but `encoding` and `passthrough`. */
 export interface MemoryOptions extends Omit<SessionOptions, 'encoding' | 'passthrough'> {
-  /** Most bytes that data and extended attributes may take together; then writes fail with ENOSPC. Default: half of the memory. */
+  /**
+   * Most bytes that data (in pages of 4096), targets of symlinks and extended attributes (name, value and 1 KiB each) may take
+   * together; then writes fail with ENOSPC. Not counted: inodes and names, which `inodes` limits. Default: half of the memory.
+   */
   size?: number
-  /** Most files, directories and other inodes; then making one fails with ENOSPC. Default: `size` / 4096. */
+  /**
+   * Most inodes, and names of files beyond the first one (hard links); then making one fails with ENOSPC. They lie in V8's heap,
+   * where each takes up to 2 KiB, and of which the default is half: raise `--max-old-space-size` with it. Default: `size` / 4096, or
+   * fewer where the heap is too small for as many.
+   */
   inodes?: number
   /** Permission bits of the root directory. Default: 0o1777, as /tmp has, when root mounts, else 0o755. */
   mode?: number
@@ -27,6 +35,8 @@ export interface MemoryOptions extends Omit<SessionOptions, 'encoding' | 'passth
 export interface ResolvedMemoryOptions {
   size: number
   inodes: number
+  /** Most extended attributes. */
+  attributes: number
   mode: number
   uid: number
   gid: number
@@ -45,6 +55,13 @@ const STICKY_FOR_ALL = 0o1777
 const OWNER_ONLY = 0o755
 const MAX_ID = 0xffff_fffe
 
+/** Bytes of V8's heap that an inode with a long name takes, and an extended attribute: measured, and some more. */
+const INODE_HEAP = 2048
+const ATTRIBUTE_HEAP = 1024
+/** Parts of the heap for inodes and for attributes; the rest is for what requests need, and for tables of pages. */
+const FOR_INODES = 1 / 2
+const FOR_ATTRIBUTES = 1 / 4
+
 /** Checks the options. Throws an {@link OptionError} that names the key and the fix. */
 export function resolveMemoryOptions(options: MemoryOptions): ResolvedMemoryOptions {
   const session: Record<string, unknown> = {}
@@ -61,6 +78,8 @@ export function resolveMemoryOptions(options: MemoryOptions): ResolvedMemoryOpti
   }
   const { noatime, strictatime, writebackCache = false } = options
   const [ownUid, ownGid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0]
+  // A full filesystem is an error of one caller; a full heap would end the process, and the filesystem with it.
+  const heap = getHeapStatistics().heap_size_limit
   const size = integer('size', options.size, Math.floor(totalmem() / 2), PAGE, Number.MAX_SAFE_INTEGER)
   const mode = ownUid === 0 ? STICKY_FOR_ALL : OWNER_ONLY
   if (typeof writebackCache !== 'boolean') {
@@ -68,7 +87,14 @@ export function resolveMemoryOptions(options: MemoryOptions): ResolvedMemoryOpti
   }
   return {
     size,
-    inodes: integer('inodes', options.inodes, Math.floor(size / PAGE), 1, Number.MAX_SAFE_INTEGER),
+    inodes: integer(
+      'inodes',
+      options.inodes,
+      Math.floor(Math.min(size / PAGE, (heap * FOR_INODES) / INODE_HEAP)),
+      1,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    attributes: Math.floor((heap * FOR_ATTRIBUTES) / ATTRIBUTE_HEAP),
     mode: integer('mode', options.mode, mode, 0, MODE_BITS),
     uid: integer('uid', options.uid, ownUid, 0, MAX_ID),
     gid: integer('gid', options.gid, ownGid, 0, MAX_ID),

@@ -42,7 +42,7 @@ export class PagePool {
     return Math.max(0, this.limit - this.#used)
   }
 
-  /** Counts bytes that are kept elsewhere (extended attributes), or fewer again: false where they are too many. */
+  /** Counts bytes that are kept elsewhere, or fewer again: false where they are too many. */
   charge(bytes: number): boolean {
     if (bytes > 0 && bytes > this.left) return false
     this.#used += bytes

@@ -8,7 +8,7 @@ import { isBefore, now } from './clock.js'
 import type { Time } from './clock.js'
 import { Directory } from './directory.js'
 import { FS_NOATIME_FL } from './flags.js'
-import { MemoryInode } from './inode.js'
+import { MemoryInode, ownBytes } from './inode.js'
 import type { Body } from './inode.js'
 import type { ResolvedMemoryOptions } from './options.js'
 import { PagePool } from './pages.js'
@@ -16,6 +16,8 @@ import { PagePool } from './pages.js'
 /** Seconds that the kernel may believe names and attributes: nobody changes them but through it. */
 export const FOREVER = 1e9
 const DAY = 86_400
+/** What an extended attribute counts for besides its name and value. */
+const ATTRIBUTE = 1024
 
 export class Tree {
   readonly options: ResolvedMemoryOptions
@@ -27,6 +29,8 @@ export class Tree {
   notify: Notifier | undefined
   /** FUSE_POSIX_ACL was agreed: the kernel checks access lists. */
   lists = true
+  #furtherNames = 0
+  #attributes = 0
 
   constructor(options: ResolvedMemoryOptions) {
     this.options = options
@@ -43,9 +47,19 @@ export class Tree {
     return this.inodes.get(nodeid)
   }
 
+  /** What `options.inodes` limits: inodes, and names of files beyond the first. */
+  get count(): number {
+    return this.inodes.size + this.#furtherNames
+  }
+
+  /** Neither inodes nor names can be made. */
+  get isFull(): boolean {
+    return this.count >= this.options.inodes
+  }
+
   /** A new inode without a name, or ENOSPC. */
   make(mode: number, uid: number, gid: number, body: Body): MemoryInode | Errno {
-    if (this.inodes.size >= this.options.inodes) return ENOSPC
+    if (this.isFull || !this.pool.charge(body.target?.byteLength ?? 0)) return ENOSPC
     return this.inodes.add(new MemoryInode(mode, uid, gid, now(), body))
   }
 
@@ -67,6 +81,7 @@ export class Tree {
     time: Time,
   ): void {
     if (inode.nlink === 0) this.inodes.remember(inode)
+    else this.#furtherNames++
     inode.nlink++
     if (inode.isDirectory()) {
       // One more for `.`, and one in the directory above for `..`.
@@ -89,6 +104,7 @@ export class Tree {
     inode.ctime = time
     directory.modified(time)
     if (inode.nlink === 0) this.forget(inode.nodeid, 1)
+    else this.#furtherNames--
   }
 
   /** Gives lookups back; an inode without any is gone. */
@@ -96,6 +112,7 @@ export class Tree {
     const gone = this.inodes.forget(nodeid, nlookup)
     if (gone === undefined) return
     gone.content?.truncate(0)
+    this.pool.charge(-(gone.target?.byteLength ?? 0))
     for (const name of gone.xattrs?.keys() ?? []) this.setXattr(gone, name, undefined)
   }
 
@@ -109,13 +126,15 @@ export class Tree {
   }
 
   /** Sets an extended attribute, or removes it (undefined): 0 or ENOSPC. */
-  setXattr(inode: MemoryInode, name: string, value: Buffer | undefined): 0 | Errno {
+  setXattr(inode: MemoryInode, name: string, value: Uint8Array | undefined): 0 | Errno {
     const old = inode.xattrs?.get(name)
-    const grows = costOf(name, value) - costOf(name, old)
-    if (!this.pool.charge(grows)) return ENOSPC
+    const more = (value === undefined ? 0 : 1) - (old === undefined ? 0 : 1)
+    if (more > 0 && this.#attributes >= this.options.attributes) return ENOSPC
+    if (!this.pool.charge(costOf(name, value) - costOf(name, old))) return ENOSPC
+    this.#attributes += more
     inode.xattrs ??= new Map()
     if (value === undefined) inode.xattrs.delete(name)
-    else inode.xattrs.set(name, value)
+    else inode.xattrs.set(name, ownBytes(value))
     if (inode.xattrs.size === 0) inode.xattrs = undefined
     return 0
   }
@@ -141,6 +160,6 @@ export class Tree {
   }
 }
 
-function costOf(name: string, value: Buffer | undefined): number {
-  return value === undefined ? 0 : name.length + value.byteLength
+function costOf(name: string, value: Uint8Array | undefined): number {
+  return value === undefined ? 0 : ATTRIBUTE + name.length + value.byteLength
 }

@@ -80,11 +80,10 @@ export function xattrs(tree: Tree) {
       if ((flags & XATTR_CREATE) !== 0 && exists(inode, name)) return EEXIST
       if ((flags & XATTR_REPLACE) !== 0 && !exists(inode, name)) return ENODATA
       if (!exists(inode, name) && lengthOfList(inode) + name.length + 1 > LIST_MAX) return ENOSPC
-      const value = Buffer.from(request.value)
       const result =
         name === ACL_ACCESS
-          ? setAccessList(inode, value, (setxattrFlags & FUSE_SETXATTR_ACL_KILL_SGID) !== 0)
-          : tree.setXattr(inode, name, value)
+          ? setAccessList(inode, request.value, (setxattrFlags & FUSE_SETXATTR_ACL_KILL_SGID) !== 0)
+          : tree.setXattr(inode, name, request.value)
       if (result < 0) return result as Errno
       inode.ctime = now()
     },
