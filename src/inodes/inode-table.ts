@@ -23,7 +23,10 @@ export class InodeTable<Node extends Inode> {
   readonly #nodes = new Map<number, Node>()
   #next: number
 
-  /** The root gets nodeid 1 and stays for ever: the kernel never looks it up. The table's own nodeids begin with `first`. */
+  /**
+   * The root gets nodeid 1 and stays for ever: the kernel never looks it up. The table's own nodeids begin with `first`: where the
+   * filesystem brings nodeids, a number beyond all of those.
+   */
   constructor(root: Node, first = ROOT_NODEID + 1) {
     this.root = root
     this.#next = first
@@ -42,12 +45,16 @@ export class InodeTable<Node extends Inode> {
   }
 
   /**
-   * Gives the node a nodeid: `wanted`, unless that is 0 or taken, else the next of its own. It stays in the table until its
-   * lookups are all given back. Who asks for the same nodeid for another file later has to give its entries another
+   * Gives the node a nodeid: `wanted`, unless that is 0 or taken, else the table's next one that is not taken. It stays in the table
+   * until its lookups are all given back. Who asks for the same nodeid for another file later has to give its entries another
    * `generation`.
    */
   add(node: Node, wanted = 0): Node {
-    node.nodeid = wanted === 0 || this.#nodes.has(wanted) ? this.#next++ : wanted
+    if (wanted !== 0 && !this.#nodes.has(wanted)) node.nodeid = wanted
+    else {
+      while (this.#nodes.has(this.#next)) this.#next++
+      node.nodeid = this.#next++
+    }
     this.#nodes.set(node.nodeid, node)
     return node
   }

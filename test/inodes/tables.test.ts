@@ -48,6 +48,16 @@ test('nodeids are never reused', () => {
   )
 })
 
+test('a nodeid that somebody asked for is not given to another node', () => {
+  const table = new InodeTable(new Node('root'))
+  const asked = table.add(new Node('a'), 2)
+  const next = table.add(new Node('b'))
+  const taken = table.add(new Node('c'), 2)
+  assert.deepEqual([asked.nodeid, next.nodeid, taken.nodeid], [2, 3, 4])
+  assert.equal(table.get(2), asked)
+  assert.equal(table.size, 4)
+})
+
 test('handles start at 1, are reused, and are removed once', () => {
   const table = new HandleTable<string>()
   const a = table.add('a')
