@@ -101,6 +101,28 @@ describe('content in memory', () => {
     assert.equal(file.read(3 * PAGE, 10)[0], 9)
   })
 
+  it('never writes what others hold to bytes that were read, however long they are looked at', () => {
+    const pool = new PagePool(300 * PAGE)
+    const pick = random(1)
+    const files: Content[] = []
+    const read: { bytes: Uint8Array; value: number }[] = []
+    for (let step = 0; step < 3000; step++) {
+      const value = 1 + (step % 255)
+      const file = new Content(pool)
+      const data = Buffer.alloc((1 + pick(3)) * PAGE, value)
+      while (data.byteLength > pool.left) files.splice(pick(files.length), 1)[0].truncate(0)
+      assert.equal(file.write(data, 0), data.byteLength)
+      files.push(file)
+      if (pick(3) === 0) read.push({ bytes: file.read(0, PAGE), value })
+      if (read.length > 100) read.shift()
+      if (pick(2) === 0) files.splice(pick(files.length), 1)[0].truncate(0)
+      if (step % 100 === 0)
+        for (const { bytes, value: kept } of read) assert.ok(bytes.every((byte) => byte === kept))
+    }
+    for (const file of files) file.truncate(0)
+    assert.equal(pool.used, 0)
+  })
+
   it('hands out zeros again after use, and lets go of whole slabs', () => {
     const pool = new PagePool(2000 * PAGE)
     const [a, b] = [new Content(pool), new Content(pool)]

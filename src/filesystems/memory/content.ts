@@ -20,8 +20,12 @@ export class Content {
     return this.#table.count * PAGE
   }
 
-  /** At most `size` bytes from `offset`: a view of the memory where it lies in one piece, valid until the next change. */
+  /** At most `size` bytes from `offset`: a view of the memory where it lies in one piece, which no other file will write to. */
   read(offset: number, size: number): Uint8Array {
+    return this.#bytes(offset, size, true)
+  }
+
+  #bytes(offset: number, size: number, lend: boolean): Uint8Array {
     const end = Math.min(offset + size, this.size)
     if (end <= offset) return NOTHING
     const first = Math.floor(offset / PAGE)
@@ -29,6 +33,7 @@ export class Content {
     const page = this.#table.get(first)
     if (page >= 0 && this.#runFrom(first, last) > last) {
       const start = offset - first * PAGE
+      if (lend) this.#pool.lend(page, last - first + 1)
       return this.#pool.bytes(page, last - first + 1).subarray(start, start + end - offset)
     }
     const bytes = new Uint8Array(end - offset)
@@ -114,7 +119,7 @@ export class Content {
       this.size = Math.max(this.size, from + shift)
       if (from === end) break
       const to = source.nextHole(from, end)
-      if (this.write(source.read(from, to - from), from + shift) < 0) {
+      if (this.write(source.#bytes(from, to - from, false), from + shift) < 0) {
         return from > offset ? from - offset : ENOSPC
       }
       at = to
