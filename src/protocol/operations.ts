@@ -332,7 +332,8 @@ export const operations: readonly Operation[] = [
     absent: 'EINVAL',
     overflow: 'EFBIG',
     sent: 'write(2); with FUSE_WRITEBACK_CACHE some time later, and possibly from another process.',
-    answer: 'The number of bytes written; fewer than `size` only on FOPEN_DIRECT_IO files.',
+    answer:
+      'The number of bytes written. Fewer than `size` make write(2) return as many; with FUSE_WRITE_CACHE it is all or an error.',
     see: 'write(2)',
   },
   {

@@ -85,11 +85,32 @@ describe('content in memory', () => {
     assert.deepEqual([file.allocated, file.nextData(0)], [0, ENXIO])
   })
 
-  it('refuses what does not fit as a whole, and gives memory back', () => {
+  it('writes what fits, and says how much that was', () => {
     const pool = new PagePool(3 * PAGE)
     const file = new Content(pool)
-    assert.equal(file.write(Buffer.alloc(4 * PAGE), 0), ENOSPC)
-    assert.equal(file.size, 0)
+    assert.equal(file.write(Buffer.alloc(4 * PAGE, 1), 100), 3 * PAGE - 100)
+    assert.equal(file.size, 3 * PAGE)
+    assert.equal(file.write(Buffer.alloc(2 * PAGE, 2), 2 * PAGE), PAGE)
+    assert.equal(file.write(Buffer.alloc(2 * PAGE, 2), 3 * PAGE), ENOSPC)
+    assert.equal(file.size, 3 * PAGE)
+    assert.equal(file.read(2 * PAGE - 1, 2).join(), '1,2')
+  })
+
+  it('copies what fits, and does not extend a file by what does not', () => {
+    const pool = new PagePool(6 * PAGE)
+    const [source, target] = [new Content(pool), new Content(pool)]
+    source.write(Buffer.alloc(4 * PAGE, 1), 2 * PAGE)
+    assert.equal(target.copyFrom(source, 0, 0, 6 * PAGE), 4 * PAGE)
+    assert.equal(target.size, 4 * PAGE)
+    assert.equal(target.copyFrom(source, 2 * PAGE, 100 * PAGE, 2 * PAGE), ENOSPC)
+    assert.equal(target.size, 4 * PAGE)
+  })
+
+  it('allocates a range as a whole, and gives memory back', () => {
+    const pool = new PagePool(3 * PAGE)
+    const file = new Content(pool)
+    assert.equal(file.allocate(0, 4 * PAGE), ENOSPC)
+    assert.equal(pool.used, 0)
     assert.equal(file.write(Buffer.alloc(2 * PAGE, 1), 0), 2 * PAGE)
     assert.equal(file.allocate(0, 4 * PAGE), ENOSPC)
     assert.equal(file.allocate(2 ** 50, 2 ** 40), ENOSPC)

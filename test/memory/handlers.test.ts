@@ -9,6 +9,7 @@ import { serve } from '../support/fake-session.js'
 
 const BLOCK = 4096
 const KEEP_CACHE = 2
+const WRITE_CACHE = 1
 const S_IFCHR = 0o020000
 const FATTR_MODE = 1
 const KILL_SUIDGID = 1 << 2
@@ -138,6 +139,15 @@ describe('the memory filesystem', () => {
     assert.equal(inodesOf({ size: 100 * BLOCK }), 100)
     assert.ok(inodesOf({ size: 2 ** 50 }) <= getHeapStatistics().heap_size_limit / 2 / 2048)
     assert.equal(inodesOf({ size: BLOCK, inodes: 10 ** 9 }), 10 ** 9)
+  })
+
+  it('writes what fits, but all or nothing of what the kernel had cached', async () => {
+    const { ask, make } = await bed({ size: 2 * BLOCK, inodes: 9 })
+    const nodeid = await make('file')
+    const write = (writeFlags: number) =>
+      ask('write', { nodeid, fh: 0, offset: 0, data: Buffer.alloc(3 * BLOCK), writeFlags, flags: 2 })
+    assert.equal((await write(WRITE_CACHE)).error, ENOSPC)
+    assert.equal((await write(0))['value'], 2 * BLOCK)
   })
 
   it('keeps the kernel from answering reads from its cache while the access time has to move', async () => {

@@ -53,14 +53,15 @@ export class Content {
     return bytes
   }
 
-  /** Writes all of the bytes at `offset`, or nothing: ENOSPC. */
+  /** Writes bytes at `offset`: how many, fewer where memory runs out, or ENOSPC for none. */
   write(bytes: Uint8Array, offset: number): number {
-    const end = offset + bytes.byteLength
     if (bytes.byteLength === 0) return 0
-    const result = this.allocate(offset, bytes.byteLength)
-    if (result < 0) return result
+    const wanted = offset + bytes.byteLength
+    const first = Math.floor(offset / PAGE)
+    const end = Math.min(wanted, this.#take(first, Math.ceil(wanted / PAGE)) * PAGE)
+    if (end <= offset) return ENOSPC
     const last = Math.floor((end - 1) / PAGE)
-    for (let index = Math.floor(offset / PAGE); index <= last;) {
+    for (let index = first; index <= last;) {
       const next = this.#runFrom(index, last)
       const start = Math.max(offset, index * PAGE)
       const run = this.#pool.bytes(this.#table.get(index), next - index)
@@ -68,7 +69,7 @@ export class Content {
       index = next
     }
     this.size = Math.max(this.size, end)
-    return bytes.byteLength
+    return end - offset
   }
 
   /** Takes memory for a range, all of it or none: 0 or ENOSPC. The size stays. */
@@ -78,10 +79,17 @@ export class Content {
     // What is longer than all memory need not be counted hole by hole.
     if ((end - start) * PAGE > this.#pool.limit) return ENOSPC
     if (this.#table.holes(start, end) * PAGE > this.#pool.left) return ENOSPC
+    this.#take(start, end)
+    return 0
+  }
+
+  /** Fills holes from one page to before another as far as memory reaches: the first page that is still a hole, or `end`. */
+  #take(start: number, end: number): number {
     for (let at = this.#table.nextHole(start, end); at < end; at = this.#table.nextHole(at + 1, end)) {
+      if (this.#pool.left < PAGE) return at
       this.#table.set(at, this.#pool.take())
     }
-    return 0
+    return end
   }
 
   /** Makes a range read as zeros and gives back its whole pages. */
@@ -108,19 +116,23 @@ export class Content {
     return 0
   }
 
-  /** Copies a range of another place or file; holes stay holes. Bytes copied, fewer where memory runs out, or ENOSPC. */
+  /** Copies a range of another place or file; holes stay holes. Bytes copied, fewer where memory runs out, or ENOSPC for none. */
   copyFrom(source: Content, offset: number, target: number, length: number): number {
     const end = offset + length
     const shift = target - offset
     for (let at = offset; at < end;) {
       const found = source.nextData(at)
       const from = found < 0 ? end : Math.min(found, end)
-      this.punch(at + shift, from - at)
-      this.size = Math.max(this.size, from + shift)
+      if (from > at) {
+        this.punch(at + shift, from - at)
+        this.size = Math.max(this.size, from + shift)
+      }
       if (from === end) break
       const to = source.nextHole(from, end)
-      if (this.write(source.#bytes(from, to - from, false), from + shift) < 0) {
-        return from > offset ? from - offset : ENOSPC
+      const written = this.write(source.#bytes(from, to - from, false), from + shift)
+      if (written < to - from) {
+        const copied = from - offset + Math.max(0, written)
+        return copied > 0 ? copied : ENOSPC
       }
       at = to
     }

@@ -2,6 +2,7 @@
 import {
   EINVAL,
   EISDIR,
+  ENOSPC,
   ENXIO,
   EOPNOTSUPP,
   EPERM,
@@ -102,13 +103,16 @@ export function data(tree: Tree) {
       const inode = tree.inode(nodeid)
       const content = contentOf(inode)
       if (typeof content === 'number') return content
+      const isCached = (writeFlags & FUSE_WRITE_CACHE) !== 0
+      // Nobody is there to write the rest of what comes from the kernel's cache.
+      if (isCached && content.allocate(offset, bytes.byteLength) < 0) return ENOSPC
       const written = content.write(bytes, offset)
       if (written <= 0) return written
       if ((writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0) killSuidgid(inode!, request)
       // Kernel: with FUSE_WRITEBACK_CACHE it sets the times of what it has cached itself.
-      if (tree.writeback && (writeFlags & FUSE_WRITE_CACHE) !== 0) dropCapabilities(tree, inode!)
+      if (tree.writeback && isCached) dropCapabilities(tree, inode!)
       else changed(inode!)
-      const isDirect = (request.flags & O_DIRECT) !== 0 && (writeFlags & FUSE_WRITE_CACHE) === 0
+      const isDirect = (request.flags & O_DIRECT) !== 0 && !isCached
       return isDirect ? afterDirectWrite(nodeid, offset, written) : written
     },
 

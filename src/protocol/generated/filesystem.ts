@@ -187,7 +187,8 @@ export interface Filesystem<Name = string> {
   /**
    * FUSE_WRITE (16). write(2); with FUSE_WRITEBACK_CACHE some time later, and possibly from another process.
    *
-   * Answer: The number of bytes written; fewer than `size` only on FOPEN_DIRECT_IO files.
+   * Answer: The number of bytes written. Fewer than `size` make write(2) return as many; with
+   * FUSE_WRITE_CACHE it is all or an error.
    *
    * Without this method: EINVAL is answered.
    *
