@@ -2,7 +2,18 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { getHeapStatistics } from 'node:v8'
-import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOSPC, ENOTEMPTY, EPERM, ESTALE, OptionError } from 'devfuse'
+import {
+  EBADF,
+  EEXIST,
+  EINVAL,
+  ENAMETOOLONG,
+  ENOENT,
+  ENOSPC,
+  ENOTEMPTY,
+    EPERM,
+  ESTALE,
+  OptionError,
+} from 'devfuse'
 import { memoryFilesystem } from 'devfuse/memory'
 import type { MemoryOptions } from 'devfuse/memory'
 import { serve } from '../support/fake-session.js'
@@ -13,6 +24,8 @@ const WRITE_CACHE = 1
 const S_IFCHR = 0o020000
 const FATTR_MODE = 1
 const KILL_SUIDGID = 1 << 2
+const INVAL_INODE = 2
+const RENAME_EXCHANGE = 2
 /** A process that there is not. */
 const NOBODY = 2 ** 30
 
@@ -25,7 +38,13 @@ async function bed(options: MemoryOptions = {}) {
     (await ask('create', { nodeid, name, flags: 2, mode, umask: 0, openFlags: 0 }))['nodeid'] as number
   const mkdir = async (name: string, nodeid = 1) =>
     (await ask('mkdir', { nodeid, name, mode: 0o755, umask: 0 }))['nodeid'] as number
-  return { filesystem, ask, forget, make, mkdir }
+  /** FUSE_NOTIFY_INVAL_INODE that came since the last call: nodeids, and where the data to drop begins. */
+  const invalidated = () =>
+    kernel.strays
+      .splice(0)
+      .filter((message) => message.readInt32LE(4) === INVAL_INODE)
+      .map((message) => [Number(message.readBigUInt64LE(16)), Number(message.readBigInt64LE(24))])
+  return { filesystem, ask, forget, make, mkdir, invalidated }
 }
 
 describe('the memory filesystem', () => {
@@ -161,6 +180,46 @@ describe('the memory filesystem', () => {
     assert.equal(await keeps(), KEEP_CACHE)
     const { atime, mtime } = (await ask('getattr', { nodeid }))['attr'] as { atime: number; mtime: number }
     assert.ok(atime >= mtime)
+  })
+
+  it('lets the kernel forget the listing of a directory that has another parent', async () => {
+    const { ask, mkdir, make, invalidated } = await bed()
+    const [a, b] = [await mkdir('a'), await mkdir('b')]
+    const [c, d] = [await mkdir('c', a), await mkdir('d', b)]
+    await make('file', 0o644, b)
+    const rename = async (nodeid: number, name: string, newdir: number, newname: string, flags = 0) => {
+      assert.equal((await ask('rename2', { nodeid, name, newdir, newname, flags })).error, 0)
+      return invalidated()
+    }
+    assert.deepEqual(await rename(a, 'c', a, 'e'), [])
+    assert.deepEqual(await rename(a, 'e', b, 'c'), [[c, 0]])
+    assert.deepEqual(await rename(b, 'd', a, 'd'), [[d, 0]])
+    const exchanged = await rename(b, 'c', a, 'd', RENAME_EXCHANGE)
+    assert.deepEqual(exchanged, [
+      [c, 0],
+      [d, 0],
+    ])
+    assert.deepEqual(await rename(b, 'file', a, 'd', RENAME_EXCHANGE), [[c, 0]])
+    assert.deepEqual(await rename(a, 'd', 1, 'file'), [])
+  })
+
+  it('lets the kernel forget the access time that a copy has moved', async () => {
+    const { ask, make, invalidated } = await bed()
+    const [from, to] = [await make('from'), await make('to')]
+    await ask('write', { nodeid: from, fh: 0, offset: 0, data: Buffer.from('x'), writeFlags: 0, flags: 2 })
+    const copy = { nodeid: from, fhIn: 0, offIn: 0, nodeidOut: to, fhOut: 0, offOut: 0, len: 1, flags: 0 }
+    assert.equal((await ask('copyFileRange', copy))['value'], 1)
+    assert.deepEqual(invalidated(), [[from, -1]])
+    assert.equal((await ask('copyFileRange', copy))['value'], 1)
+    assert.deepEqual(invalidated(), [])
+  })
+
+  it('forgets directories that a mount had open when it ended', async () => {
+    const { ask, filesystem } = await bed()
+    const fh = (await ask('opendir', { nodeid: 1, flags: 0 }))['fh'] as number
+    const { kernel } = await serve(filesystem, filesystem.mountOptions)
+    assert.equal((await kernel.request('readdir', { nodeid: 1, fh, offset: 0, size: BLOCK })).error, EBADF)
+    assert.equal((await kernel.request('opendir', { nodeid: 1, flags: 0 }))['fh'], fh)
   })
 
   it('clears set-id bits where the kernel says so', async () => {

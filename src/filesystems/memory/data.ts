@@ -62,8 +62,8 @@ export function data(tree: Tree) {
    * Kernel: it drops cached pages before an asynchronous O_DIRECT write, but not after it, and a read in between has cached the
    * old bytes. With FUSE_EXPLICIT_INVAL_DATA nobody else would ever drop them.
    */
-  const afterDirectWrite = async (nodeid: number, offset: number, written: number): Promise<number> => {
-    await tree.notify?.invalInode(nodeid, offset, written).catch(() => false)
+  const afterDirectWrite = async (inode: MemoryInode, offset: number, written: number): Promise<number> => {
+    await tree.invalidate(inode, offset, written)
     return written
   }
 
@@ -113,7 +113,7 @@ export function data(tree: Tree) {
       if (tree.writeback && isCached) dropCapabilities(tree, inode!)
       else changed(inode!)
       const isDirect = (request.flags & O_DIRECT) !== 0 && !isCached
-      return isDirect ? afterDirectWrite(nodeid, offset, written) : written
+      return isDirect ? afterDirectWrite(inode!, offset, written) : written
     },
 
     fallocate({ nodeid, mode, offset, length }: FallocateRequest): void | Errno {
@@ -142,7 +142,7 @@ export function data(tree: Tree) {
       return whence === SEEK_HOLE ? content.nextHole(offset) : EINVAL
     },
 
-    copyFileRange(request: CopyFileRangeRequest): number {
+    copyFileRange(request: CopyFileRangeRequest): number | Promise<number> {
       const { nodeid, offIn, nodeidOut, offOut, len } = request
       const from = tree.inode(nodeid)
       const to = tree.inode(nodeidOut)
@@ -154,9 +154,10 @@ export function data(tree: Tree) {
       if (length === 0) return 0
       const copied = target.copyFrom(source, offIn, offOut, length)
       if (copied < 0) return copied
-      tree.accessed(from!)
+      const moved = tree.accessed(from!)
       changed(to!)
-      return copied
+      // Kernel: of the source it forgets nothing.
+      return moved ? tree.invalidate(from!).then(() => copied) : copied
     },
   } satisfies Filesystem
 }

@@ -11,27 +11,17 @@ import type {
   ReaddirplusRequest,
   ReleasedirRequest,
 } from '../../protocol/index.js'
-import { HandleTable } from '../../inodes/index.js'
 import { DT_DIR, S_IFMT } from '../../syscalls/index.js'
 import { DOT, DOT_DOT } from './directory.js'
-import type { Directory } from './directory.js'
-import type { MemoryInode } from './inode.js'
+import type { OpenDirectory } from './directory.js'
 import type { Tree } from './tree.js'
-
-interface OpenDirectory {
-  readonly inode: MemoryInode & { directory: Directory }
-  /** The listing ends with this cookie: names that are made later are not for it. */
-  last: number
-}
 
 const TYPE_SHIFT = 12
 
 export function directories(tree: Tree) {
-  const opened = new HandleTable<OpenDirectory>()
-
   /** The open directory of a request. Offset 0 begins anew, as rewinddir(3) does. */
   const begin = (fh: number, offset: number): OpenDirectory | Errno => {
-    const open = opened.get(fh)
+    const open = tree.opened.get(fh)
     if (open === undefined) return EBADF
     if (offset === 0) open.last = open.inode.directory.lastCookie
     tree.accessed(open.inode)
@@ -43,13 +33,13 @@ export function directories(tree: Tree) {
       const inode = tree.inode(nodeid)
       if (inode === undefined) return ESTALE
       if (!inode.isDirectory()) return ENOTDIR
-      const fh = opened.add({ inode, last: inode.directory.lastCookie })
+      const fh = tree.opened.add({ inode, last: inode.directory.lastCookie })
       const openFlags = tree.wantsAtime(inode) ? FOPEN_CACHE_DIR : FOPEN_CACHE_DIR | FOPEN_KEEP_CACHE
       return { fh, openFlags }
     },
 
     releasedir({ fh }: ReleasedirRequest): void {
-      opened.remove(fh)
+      tree.opened.remove(fh)
     },
 
     readdir({ fh, offset }: ReaddirRequest): Iterable<Dirent> | Errno {

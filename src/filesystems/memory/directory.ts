@@ -10,6 +10,12 @@ export interface DirectoryEntry {
   removed: boolean
 }
 
+export interface OpenDirectory {
+  readonly inode: MemoryInode & { directory: Directory }
+  /** The listing ends with this cookie: names that are made later are not for it. */
+  last: number
+}
+
 /** Cookies of `.` and `..`; names follow. */
 export const DOT = 1
 export const DOT_DOT = 2

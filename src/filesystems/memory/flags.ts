@@ -32,9 +32,6 @@ const XFLAGS = [
   [FS_NODUMP_FL, 0x80],
 ] as const
 
-/** Offset of an INVAL_INODE that leaves the data alone. */
-const ATTRIBUTES_ONLY = -1
-
 export function isImmutable({ flags }: MemoryInode): boolean {
   return (flags & FS_IMMUTABLE_FL) !== 0
 }
@@ -72,7 +69,7 @@ export function inodeFlags(tree: Tree) {
 
   /** Kernel: an ioctl(2) is the one change of attributes that does not make it forget those it has cached. */
   const forgotten = async (inode: MemoryInode): Promise<IoctlReply> => {
-    await tree.notify?.invalInode(inode.nodeid, ATTRIBUTES_ONLY).catch(() => false)
+    await tree.invalidate(inode)
     return {}
   }
 

@@ -102,7 +102,14 @@ export function names(tree: Tree) {
       inode.ctime = time
       won.modified(time)
     }
-    return undefined
+    return from === to ? undefined : movedAway(a, b)
+  }
+
+  /** Kernel: to a listing that it has cached, `..` does not change. */
+  const movedAway = (...inodes: MemoryInode[]): Promise<void> | undefined => {
+    const directories = inodes.filter((inode) => inode.isDirectory())
+    if (directories.length === 0) return undefined
+    return Promise.all(directories.map((directory) => tree.invalidate(directory, 0))).then(() => undefined)
   }
 
   return {
@@ -140,7 +147,7 @@ export function names(tree: Tree) {
         return inode.directory.size > 0 ? ENOTEMPTY : undefined
       }),
 
-    rename(request: RenameRequest): void | Errno {
+    rename(request: RenameRequest): void | Errno | Promise<void> {
       const { nodeid, name, newdir, newname, flags } = request
       const from = directoryFor(tree, nodeid, name)
       if (typeof from === 'number') return from
@@ -169,7 +176,7 @@ export function names(tree: Tree) {
       from.directory.delete(name)
       tree.unlinked(from, inode, time)
       whiteout?.()
-      return undefined
+      return from === to ? undefined : movedAway(inode)
     },
 
     link({ nodeid, oldnodeid, newname }: LinkRequest): Entry | Errno {

@@ -2,11 +2,12 @@
 import { ENOSPC } from '../../protocol/index.js'
 import type { AttrReply, Entry, Errno } from '../../protocol/index.js'
 import type { Notifier } from '../../index.js'
-import { InodeTable } from '../../inodes/index.js'
+import { HandleTable, InodeTable } from '../../inodes/index.js'
 import { S_IFDIR } from '../../syscalls/index.js'
 import { isBefore, now } from './clock.js'
 import type { Time } from './clock.js'
 import { Directory } from './directory.js'
+import type { OpenDirectory } from './directory.js'
 import { FS_NOATIME_FL } from './flags.js'
 import { MemoryInode, ownBytes } from './inode.js'
 import type { Body } from './inode.js'
@@ -16,6 +17,8 @@ import { PagePool } from './pages.js'
 /** Seconds that the kernel may believe names and attributes: nobody changes them but through it. */
 export const FOREVER = 1e9
 const DAY = 86_400
+/** Offset of an INVAL_INODE that leaves the data alone. */
+const ATTRIBUTES_ONLY = -1
 /** What an extended attribute counts for besides its name and value. */
 const ATTRIBUTE = 1024
 
@@ -23,6 +26,8 @@ export class Tree {
   readonly options: ResolvedMemoryOptions
   readonly pool: PagePool
   readonly inodes: InodeTable<MemoryInode>
+  /** Open directories. */
+  opened = new HandleTable<OpenDirectory>()
   /** FUSE_WRITEBACK_CACHE was agreed: the kernel keeps size and times of regular files itself. */
   writeback = false
   /** Takes back what the kernel has cached. */
@@ -118,6 +123,7 @@ export class Tree {
 
   /** Another mount begins: the kernel holds nothing yet. */
   reset(): void {
+    this.opened = new HandleTable()
     for (const inode of this.inodes) {
       inode.writers = 0
       const kernel = inode.lookups - (inode.nlink > 0 ? 1 : 0)
@@ -154,9 +160,16 @@ export class Tree {
     )
   }
 
-  /** A file was read. */
-  accessed(inode: MemoryInode): void {
-    if (this.wantsAtime(inode)) inode.atime = now()
+  /** A file was read: whether that has moved its access time. */
+  accessed(inode: MemoryInode): boolean {
+    const moves = this.wantsAtime(inode)
+    if (moves) inode.atime = now()
+    return moves
+  }
+
+  /** Lets the kernel forget the attributes of an inode, and its data or listing from `offset` on, `length` bytes or all. */
+  async invalidate({ nodeid }: MemoryInode, offset = ATTRIBUTES_ONLY, length = 0): Promise<void> {
+    await this.notify?.invalInode(nodeid, offset, length).catch(() => false)
   }
 }
 
