@@ -10,7 +10,8 @@ import {
   ENOENT,
   ENOSPC,
   ENOTEMPTY,
-    EPERM,
+  EOPNOTSUPP,
+  EPERM,
   ESTALE,
   OptionError,
 } from 'devfuse'
@@ -220,6 +221,22 @@ describe('the memory filesystem', () => {
     const { kernel } = await serve(filesystem, filesystem.mountOptions)
     assert.equal((await kernel.request('readdir', { nodeid: 1, fh, offset: 0, size: BLOCK })).error, EBADF)
     assert.equal((await kernel.request('opendir', { nodeid: 1, flags: 0 }))['fh'], fh)
+  })
+
+  it('says EINVAL to an attribute that is only a prefix, and ENOTSUP to an unknown one', async () => {
+    const { ask, make } = await bed()
+    const nodeid = await make('file')
+    for (const [name, errno] of [
+      ['user.', EINVAL],
+      ['trusted.', EINVAL],
+      ['user', EOPNOTSUPP],
+      ['other.a', EOPNOTSUPP],
+    ] as const) {
+      const set = { nodeid, name, value: Buffer.from('x'), flags: 0, setxattrFlags: 0 }
+      assert.equal((await ask('setxattr', set)).error, errno, name)
+      assert.equal((await ask('getxattr', { nodeid, name, size: 0 })).error, errno, name)
+      assert.equal((await ask('removexattr', { nodeid, name })).error, errno, name)
+    }
   })
 
   it('clears set-id bits where the kernel says so', async () => {

@@ -2,6 +2,7 @@
 import {
   E2BIG,
   EEXIST,
+  EINVAL,
   ENODATA,
   ENOSPC,
   EOPNOTSUPP,
@@ -36,9 +37,12 @@ const isTrusted = (name: string): boolean => name.startsWith('trusted.')
 const isList = (name: string): boolean => name === ACL_ACCESS || name === ACL_DEFAULT
 
 export function xattrs(tree: Tree) {
-  const isSupported = (name: string): boolean =>
-    NAMESPACES.some((space) => name.startsWith(space) && name.length > space.length) ||
-    (isList(name) && tree.lists)
+  /** Why there can be no attribute of this name. */
+  const refuses = (name: string): Errno | undefined => {
+    if (NAMESPACES.includes(name)) return EINVAL
+    if (NAMESPACES.some((space) => name.startsWith(space))) return undefined
+    return isList(name) && tree.lists ? undefined : EOPNOTSUPP
+  }
 
   const exists = (inode: MemoryInode, name: string): boolean => inode.xattrs?.has(name) === true
 
@@ -55,7 +59,8 @@ export function xattrs(tree: Tree) {
     getxattr({ nodeid, name, size }: GetxattrRequest): Uint8Array | number {
       const inode = tree.inode(nodeid)
       if (inode === undefined) return ESTALE
-      if (!isSupported(name)) return EOPNOTSUPP
+      const refused = refuses(name)
+      if (refused !== undefined) return refused
       const value = inode.xattrs?.get(name)
       if (value === undefined) return ENODATA
       if (size === 0) return value.byteLength
@@ -74,7 +79,8 @@ export function xattrs(tree: Tree) {
       const { nodeid, name, flags, setxattrFlags } = request
       const inode = tree.inode(nodeid)
       if (inode === undefined) return ESTALE
-      if (!isSupported(name)) return EOPNOTSUPP
+      const refused = refuses(name)
+      if (refused !== undefined) return refused
       if (isProtected(inode)) return EPERM
       if (request.value.byteLength > VALUE_MAX) return E2BIG
       if ((flags & XATTR_CREATE) !== 0 && exists(inode, name)) return EEXIST
@@ -91,7 +97,8 @@ export function xattrs(tree: Tree) {
     removexattr({ nodeid, name }: RemovexattrRequest): void | Errno {
       const inode = tree.inode(nodeid)
       if (inode === undefined) return ESTALE
-      if (!isSupported(name)) return EOPNOTSUPP
+      const refused = refuses(name)
+      if (refused !== undefined) return refused
       if (isProtected(inode)) return EPERM
       // No list is what the mode says, and that can be had again.
       if (!exists(inode, name)) return isList(name) ? undefined : ENODATA
