@@ -239,6 +239,12 @@ describe('the memory filesystem', () => {
     }
   })
 
+  it('hears of every readlink with strictatime', () => {
+    const caches = (options: MemoryOptions) =>
+      memoryFilesystem(options).mountOptions.prefer?.includes('FUSE_CACHE_SYMLINKS')
+    assert.deepEqual([caches({}), caches({ strictatime: true })], [true, false])
+  })
+
   it('clears set-id bits where the kernel says so', async () => {
     const { ask, make } = await bed()
     const modeOf = async (nodeid: number) =>

@@ -29,7 +29,8 @@ export interface MemoryFilesystem extends Filesystem {
  * sparse files, extended attributes, access lists, O_TMPFILE, renameat2(2) with every flag, birth times. Its content lasts
  * as long as the object: it may be mounted again after an unmount, but not twice at a time.
  *
- * Access times move as with relatime. POSIX and flock(2) locks are the kernel's own.
+ * Access times move as with relatime, or with `strictatime` at the first read after every open(2): what follows comes from the
+ * kernel's cache, which nobody is asked about. POSIX and flock(2) locks are the kernel's own.
  *
  * Throws an `OptionError` for a bad option.
  */
@@ -85,6 +86,7 @@ const FEATURES: readonly InitFlag[] = [
 function mountOptionsOf({
   session,
   writebackCache,
+  atime,
 }: ResolvedMemoryOptions): MemoryFilesystem['mountOptions'] {
   const root = process.geteuid?.() === 0
   const features = new Set(FEATURES)
@@ -93,6 +95,8 @@ function mountOptionsOf({
   if (open && session.allowRoot !== true && session.defaultPermissions !== false) {
     features.add('FUSE_ALLOW_IDMAP')
   }
+  // Every readlink(2) has to be seen.
+  if (atime === 'always') features.delete('FUSE_CACHE_SYMLINKS')
   for (const flag of session.refuse ?? []) features.delete(flag)
   return {
     fsName: 'memory',
