@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import type { TestContext } from 'node:test'
 import { ENOSYS, mount as mountFilesystem } from 'devfuse'
 import type { InitFlagName } from '#dist/protocol/index.js'
-import type { SessionOptions } from 'devfuse'
+import type { Closed, SessionOptions } from 'devfuse'
 import { abortMount, cleanup, compiled, run, sh, temporary } from '../support/mounting.js'
 import { readMountInfo } from '#dist/device/mountinfo.js'
 import { cacheFlagRows } from './cache-flags.js'
@@ -13,6 +13,9 @@ import { noRing, turnRingOn } from '../support/ring.js'
 import { extensionsOf } from './memory.js'
 import { provoke, provokeAs, recording, until } from './rows.js'
 import type { Cannot, Check, Mounted, Rows } from './rows.js'
+
+const ENODEV = -19
+const ECONNABORTED = -103
 
 /** A row that compares a mount with the flag to one without it. */
 function compared(
@@ -306,20 +309,22 @@ function withoutOpen(method: 'open' | 'opendir', call: string, script: (mnt: str
 }
 
 /** How a session ends whose connection is aborted. */
-async function aborted(t: TestContext, options: SessionOptions): Promise<string> {
+async function aborted(t: TestContext, options: SessionOptions): Promise<Closed> {
   const { session, mnt } = await recording(t, options)
   abortMount(mnt)
-  const { reason } = await session.closed
-  return reason
+  return session.closed
 }
 
 const connectionRows = {
   FUSE_ABORT_ERROR: {
     call: 'abort below /sys/fs/fuse/connections',
-    shows: "closed: 'aborted' (ECONNABORTED); 'outside' (ENODEV) without",
+    shows: "closed: 'aborted' with ECONNABORTED; with ENODEV without",
     prove: async (t) => {
-      assert.equal(await aborted(t, {}), 'aborted')
-      assert.equal(await aborted(t, { refuse: ['FUSE_ABORT_ERROR'] }), 'outside')
+      assert.deepEqual(await aborted(t, {}), { reason: 'aborted', errno: ECONNABORTED })
+      assert.deepEqual(await aborted(t, { refuse: ['FUSE_ABORT_ERROR'] }), {
+        reason: 'aborted',
+        errno: ENODEV,
+      })
     },
   },
   FUSE_SUBMOUNTS: { cannot: 'offered on virtiofs alone; on /dev/fuse FUSE_ATTR_SUBMOUNT has no effect' },
@@ -414,7 +419,7 @@ const connectionRows = {
       const { code } = await run('cat', [`${mnt}/file`], { timeout: 50_000 })
       assert.notEqual(code, 0)
       // Kernel: ABORT_ERROR is for fusectl only, this end reads as ENODEV.
-      assert.equal((await session.closed).reason, 'outside')
+      assert.deepEqual(await session.closed, { reason: 'aborted', errno: ENODEV })
     },
   },
 } satisfies Record<string, Check | Cannot>
