@@ -173,7 +173,14 @@ export class RingTransport implements Transport {
     const entry = this.#take(unique)
     if (entry === undefined) return this.#device.replyFromFd(unique, resent, fd, offset, size)
     if (this.#closed) return EBADF
-    const sent = this.#ring.replyFromFd(entry.index, fd, offset, size)
+    let sent
+    try {
+      sent = this.#ring.replyFromFd(entry.index, fd, offset, size)
+    } catch (error) {
+      // Whoever catches this has the entry still to answer.
+      this.#held.set(unique, entry)
+      throw error
+    }
     if (typeof sent === 'number') {
       this.#queues.left(entry)
       return sent

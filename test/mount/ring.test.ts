@@ -1,7 +1,7 @@
 // FUSE over io_uring: the same answers as over the device, byte for byte; waiters that never starve the others; every end.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
 import { mount } from 'devfuse'
@@ -190,6 +190,18 @@ describe('io_uring', { skip: noRing, timeout: 170_000 }, () => {
     assert.equal(await sh(`cat ${served.mnt}/file`), 'behind it'.repeat(1000))
     const { readsInPlace = 0, readsByPool = 0 } = served.session.stats().device
     assert.ok(readsInPlace + readsByPool > 0)
+  })
+
+  it('answers EIO for a descriptor, offset and size that cannot be', async (t) => {
+    const fd = openSync(source(t, 'content'), 'r')
+    const { mnt, warnings } = await ringed(t, {
+      ...oneFile,
+      read: () => ({ fd, size: 10 }) as never,
+    })
+    const { stderr } = await run('cat', [`${mnt}/file`], { timeout: 10_000 })
+    assert.match(stderr, /Input\/output error/)
+    assert.match(warnings.join(), /^read failed/)
+    closeSync(fd)
   })
 
   it('ends with an abort, and its memory with it', async (t) => {
