@@ -8,7 +8,6 @@ import type {
   Dirent,
   Direntplus,
   Entry,
-  FdData,
   IoctlRequest,
   NameEncoding,
   OperationInfo,
@@ -19,7 +18,8 @@ import type { BackingDevice } from './backing.js'
 import { DirentWriter } from './dirents.js'
 import { warning } from './errors.js'
 import { encodeIoctl } from './ioctl.js'
-import type { OpenChoice, Passthrough } from './passthrough.js'
+import { choiceOf, misfit, servedOpen, sourceOf } from './misfits.js'
+import type { Passthrough } from './passthrough.js'
 import type { Counters } from './stats.js'
 import type { TakeBack } from './take-back.js'
 
@@ -166,10 +166,7 @@ export class ReplyWriter {
       this.#send(request, info, 0, since, value, Math.min(value.byteLength, size), false)
       return undefined
     }
-    if (typeof value !== 'object' || value === null || typeof (value as FdData).fd !== 'number') {
-      throw misfit(info, value, 'a Uint8Array or { fd, offset, size }')
-    }
-    const source = value as FdData
+    const source = sourceOf(info, value)
     const sent = this.#transport.replyFromFd(
       request.unique,
       request.resent,
@@ -347,22 +344,4 @@ export class ReplyWriter {
     if (typeof value === 'string') return Buffer.from(value, this.#encoding === 'latin1' ? 'latin1' : 'utf8')
     throw misfit(info, value, 'a string or a Uint8Array')
   }
-}
-
-function choiceOf(info: OperationInfo, value: unknown): OpenChoice {
-  if (typeof value !== 'object' || value === null) throw misfit(info, value, 'an object such as { fh }')
-  return value
-}
-
-function servedOpen({ fh = 0, openFlags = 0 }: OpenChoice): {
-  fh: number
-  openFlags: number
-  backingId: number
-} {
-  return { fh, openFlags, backingId: 0 }
-}
-
-function misfit(info: OperationInfo, value: unknown, wanted: string): TypeError {
-  const got = typeof value === 'object' && value !== null ? 'an object' : String(value)
-  return new TypeError(`the handler of ${info.name} returned ${got} where ${wanted} is needed`)
 }

@@ -1,13 +1,15 @@
 // Dispatch against the fake kernel: decoding, answers of every kind, errors, slots, interrupts, and what the session
 // takes back when nobody receives an answer. Bytes in, bytes out; no mount.
 import assert from 'node:assert/strict'
+import { closeSync, openSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { EEXIST, EFBIG, EIO, ENOENT, ENOSYS, EOPNOTSUPP, EOVERFLOW, ERANGE } from 'devfuse'
-import type { Filesystem } from 'devfuse'
+import type { FdData, Filesystem } from 'devfuse'
 import { FakeKernel } from '#dist/device/fake-kernel.js'
 import { resolveOptions } from '#dist/session/options.js'
 import { Session } from '#dist/session/session.js'
 import { OFFER, attr, serve } from '../support/fake-session.js'
+import { source } from '../support/one-file.js'
 
 describe('answers', () => {
   it('answers a lookup with its entry, in seconds and nanoseconds', async () => {
@@ -60,6 +62,33 @@ describe('answers', () => {
     }
     assert.equal(warnings.length, 5)
     for (const message of warnings) assert.match(message, /returned .* where .* is needed/)
+  })
+
+  it('takes no descriptor, offset or size that means another one to the addon', async (t) => {
+    const fd = openSync(source(t, 'content'), 'r')
+    t.after(() => closeSync(fd))
+    const good = { fd, offset: 0, size: 7 }
+    let answer: FdData = good
+    const { kernel, warnings } = await serve({ read: () => answer })
+    const read = () => kernel.request('read', { fh: 0, offset: 0, size: 20 })
+    assert.equal(String((await read())['data']), 'content')
+    for (const [name, value] of [
+      ['fd', NaN],
+      ['fd', -1],
+      ['fd', fd + 0.5],
+      ['fd', fd + 2 ** 32],
+      ['offset', undefined],
+      ['offset', -1],
+      ['offset', 2 ** 53],
+      ['offset', 5n],
+      ['size', undefined],
+      ['size', NaN],
+      ['size', -1],
+    ] as const) {
+      answer = { ...good, [name]: value }
+      assert.equal((await read()).error, EIO, `${name}: ${value}`)
+      assert.match(warnings.pop() ?? '', new RegExp(`read returned \\W${name}\\W: ${value} where an integer`))
+    }
   })
 
   it('answers for absent methods as the table says', async () => {

@@ -11,6 +11,7 @@ import { resolveOptions } from '#dist/session/options.js'
 import { openFiles } from '../support/descriptors.js'
 import { attr, serve } from '../support/fake-session.js'
 import { temporary } from '../support/mounting.js'
+import { source } from '../support/one-file.js'
 
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done))
 
@@ -27,6 +28,31 @@ describe('an answer that cannot be made', () => {
     assert.equal((await kernel.request('create', { flags: 0, mode: 0, umask: 0, name: 'a' })).error, EIO)
     assert.deepEqual(gone, ['release 2 3', 'release 5 4', 'forget 5'])
     assert.equal(session.stats().passthrough.backingIds, 0)
+  })
+
+  it('is not counted as open, whatever stands in it', async (t) => {
+    const fd = openSync(source(t, 'content'), 'r')
+    t.after(() => closeSync(fd))
+    const bad = [
+      ['fh', 5n],
+      ['fh', -1],
+      ['fh', 2 ** 53],
+      ['openFlags', Symbol('flags')],
+      ['openFlags', 2 ** 32],
+      ['passthrough', NaN],
+      ['passthrough', fd + 2 ** 32],
+    ] as const
+    let next: readonly [string, unknown] = bad[0]
+    const { kernel, session, warnings } = await serve({
+      open: () => ({ fh: 1, passthrough: fd, ...{ [next[0]]: next[1] } }),
+      create: () => ({ nodeid: 2, attr, fh: 1, passthrough: fd, ...{ [next[0]]: next[1] } }),
+    })
+    for (next of bad) {
+      assert.equal((await kernel.request('open', { nodeid: 2, flags: 0 })).error, EIO)
+      assert.equal((await kernel.request('create', { flags: 0, mode: 0, umask: 0, name: 'a' })).error, EIO)
+      assert.equal(session.stats().passthrough.backingIds, 0)
+      for (const message of warnings.splice(0)) assert.match(message, new RegExp(`returned \\W${next[0]}\\W: `))
+    }
   })
 
   it('gives back the lookups of a listing that throws midway', async () => {
