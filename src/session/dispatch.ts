@@ -26,7 +26,7 @@ import { Interrupts } from './interrupts.js'
 import { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
 import { Passthrough } from './passthrough.js'
-import { isPromise, settlesWithin } from './patience.js'
+import { promiseOf, settlesWithin } from './patience.js'
 import type { BackingDevice } from './backing.js'
 import { whyNoBacking } from './privilege.js'
 import { ReplyWriter } from './replies.js'
@@ -136,8 +136,27 @@ export class Dispatcher implements RequestReceiver {
   }
 
   receive(slot: number, header: number, op: number, payload: number, end: number): boolean {
-    const { view, memory } = this.#transport
+    const { view } = this.#transport
     const opcode = view.getUint32(header + 4, true)
+    try {
+      return this.#take(opcode, slot, header, op, payload, end)
+    } catch (error) {
+      // The others of its batch must not suffer, and nobody may wait for ever.
+      this.#reportThrown(operations[opcode]?.name ?? `opcode ${opcode}`, error)
+      if (operations[opcode]?.reply !== 'none') this.#refuse(view, header, EIO)
+      return false
+    }
+  }
+
+  #take(
+    opcode: number,
+    slot: number,
+    header: number,
+    op: number,
+    payload: number,
+    end: number,
+  ): boolean {
+    const { view, memory } = this.#transport
     const decoder = decoders[opcode]
     const info = operations[opcode]
     if (decoder === undefined || info === undefined) {
@@ -208,19 +227,33 @@ export class Dispatcher implements RequestReceiver {
       return false
     }
     let result: unknown
+    let promise: Promise<unknown> | undefined
     try {
       result = handler.call(this.#filesystem, request)
+      promise = promiseOf(result)
+      // Even a native promise may have been given a constructor that throws.
+      if (promise !== undefined) this.#await(promise, request, info, since, slot)
     } catch (error) {
       this.#fail(request, info, error, since)
       return false
     }
-    if (!isPromise(result)) {
+    if (promise === undefined) {
       this.#answer(request, info, result, since, true)
       return false
     }
     this.interrupts.add(request, info, since)
     this.#unsettled++
-    result.then(
+    return slot >= 0
+  }
+
+  #await(
+    promise: Promise<unknown>,
+    request: AnyRequest,
+    info: OperationInfo,
+    since: number,
+    slot: number,
+  ): void {
+    promise.then(
       (value) => this.#answerLater(request, info, value, since, slot),
       (error: unknown) => {
         this.#giveBack(slot)
@@ -228,7 +261,6 @@ export class Dispatcher implements RequestReceiver {
         this.#settled()
       },
     )
-    return slot >= 0
   }
 
   #answerLater(request: AnyRequest, info: OperationInfo, value: unknown, since: number, slot: number): void {
@@ -333,8 +365,9 @@ export class Dispatcher implements RequestReceiver {
   #forget(handler: Handler | undefined, item: unknown): void {
     if (handler === undefined) return
     try {
-      const result = handler.call(this.#filesystem, item as AnyRequest)
-      if (isPromise(result)) result.then(undefined, (error: unknown) => this.#reportThrown('forget', error))
+      promiseOf(handler.call(this.#filesystem, item as AnyRequest))?.catch((error: unknown) =>
+        this.#reportThrown('forget', error),
+      )
     } catch (error) {
       this.#reportThrown('forget', error)
     }
@@ -375,7 +408,7 @@ export class Dispatcher implements RequestReceiver {
     if (agreed.has('FUSE_WRITEBACK_CACHE')) this.#handlers[LSEEK] = undefined
     this.#replies.reserve(negotiation.maxPages * 4096)
     const begun: unknown = this.#filesystem.init?.(negotiation, this.notifier)
-    if (isPromise(begun)) begun.then(undefined, (error: unknown) => this.#reportThrown('init', error))
+    promiseOf(begun)?.catch((error: unknown) => this.#reportThrown('init', error))
   }
 
   /** Answers a request that could not be decoded. */

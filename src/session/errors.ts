@@ -62,9 +62,17 @@ export function systemError(errno: number, syscall: string, message: string): Sy
 
 /**
  * What the kernel is told about a thrown value: its `errno` (either sign) or `code` where it has one, EINTR
- * for an AbortError, undefined for anything else (answered EIO, and reported).
+ * for an AbortError, undefined for anything else (answered EIO, and reported), even where it cannot be read.
  */
 export function errnoFromThrown(thrown: unknown): Errno | undefined {
+  try {
+    return errnoIn(thrown)
+  } catch {
+    return undefined
+  }
+}
+
+function errnoIn(thrown: unknown): Errno | undefined {
   if (typeof thrown !== 'object' || thrown === null) return undefined
   const { errno, code, name } = thrown as { errno?: unknown; code?: unknown; name?: unknown }
   if (typeof errno === 'number' && Number.isInteger(errno) && errno !== 0 && Math.abs(errno) <= MAX_ERRNO) {
@@ -80,8 +88,15 @@ export function errnoFromThrown(thrown: unknown): Errno | undefined {
 
 /** What is said of a thrown value in a warning: it may be anything, of any realm. */
 export function messageOf(thrown: unknown): string {
-  if (types.isNativeError(thrown) || thrown instanceof Error) return thrown.message
-  return typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 1, breakLength: Infinity })
+  if (typeof thrown === 'string') return thrown
+  try {
+    const message: unknown =
+      types.isNativeError(thrown) || thrown instanceof Error ? thrown.message : undefined
+    if (typeof message === 'string') return message
+    return inspect(thrown, { depth: 1, breakLength: Infinity })
+  } catch {
+    return inspect(thrown, { customInspect: false, showProxy: true, getters: false, depth: 0 })
+  }
 }
 
 /** The errno for the kernel of a failure inside a handler, and whether it has to be reported. */

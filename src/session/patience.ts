@@ -1,5 +1,6 @@
 // Promises, and waiting for them with an end to it: for handlers that may never settle, and mounts that may never come away.
 import { setTimeout as delay } from 'node:timers/promises'
+import { types } from 'node:util'
 
 /** Whether `promise` settles within `milliseconds`; a rejection in that time is passed on. Keeps the process alive meanwhile. */
 export async function settlesWithin(promise: Promise<unknown>, milliseconds: number): Promise<boolean> {
@@ -12,9 +13,19 @@ export async function settlesWithin(promise: Promise<unknown>, milliseconds: num
   }
 }
 
-/** Whether a handler answered with a promise, of whatever make. */
-export function isPromise(value: unknown): value is Promise<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  )
+/**
+ * The promise that a handler answered with, undefined for any other answer. What is a promise of another make becomes a native one,
+ * which settles once, later, and whose `then` does not throw.
+ */
+export function promiseOf(value: unknown): Promise<unknown> | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const own = (value as { then?: unknown }).then
+  if (typeof own !== 'function') return undefined
+  const native = own === Promise.prototype.then && types.isPromise(value)
+  return native ? value : nativeOf(value)
+}
+
+// Apart, so that other answers do not pay for the closure.
+function nativeOf(value: object): Promise<unknown> {
+  return new Promise((resolve) => resolve(value))
 }

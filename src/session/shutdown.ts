@@ -1,5 +1,6 @@
 // Process-wide shutdown: mounts never outlive their process quietly. SIGINT, SIGTERM and SIGHUP unmount
 // every session and then let the signal do its work; process.exit() and crashes detach what is left.
+import { messageOf } from './errors.js'
 
 /** What shutdown needs of a session. */
 export interface Unmountable {
@@ -57,7 +58,15 @@ export function tell<Problem>(onWarning: (problem: Problem) => void, problem: Pr
   try {
     onWarning(problem)
   } catch (error) {
-    process.emitWarning(`devfuse: the onWarning option threw: ${String(error)}`)
+    process.emitWarning(`devfuse: the onWarning option threw: ${wordsOf(error)}`)
+  }
+}
+
+function wordsOf(thrown: unknown): string {
+  try {
+    return String(thrown)
+  } catch {
+    return messageOf(thrown)
   }
 }
 

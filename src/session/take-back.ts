@@ -6,6 +6,7 @@ import type { BackingDevice } from './backing.js'
 import { warning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import type { Passthrough } from './passthrough.js'
+import { promiseOf } from './patience.js'
 
 const OPEN = 14
 const OPENDIR = 27
@@ -38,6 +39,14 @@ export class TakeBack {
     if (typeof value === 'number' && value < 0) return
     if (info.opcode === SETLK || info.opcode === SETLKW) this.#unlock(request as SetlkRequest)
     if (typeof value !== 'object' || value === null) return
+    try {
+      this.#takeBack(request, info, value)
+    } catch (error) {
+      this.#report(error)
+    }
+  }
+
+  #takeBack(request: AnyRequest, info: OperationInfo, value: object): void {
     if (EncodedDirents.is(value)) for (const nodeid of value.lookups) this.forget(nodeid)
     const { nodeid, fh } = value as { nodeid?: number; fh?: number }
     if (typeof fh === 'number') {
@@ -67,14 +76,16 @@ export class TakeBack {
 
   /** There is nobody to answer, so a failure can only be reported. */
   #quietly(step: () => unknown): void {
-    const report = (error: unknown): void =>
-      this.#device.report(
-        warning('ERR_DEVFUSE_HANDLER', 'taking back an answer that reached nobody failed', error),
-      )
     try {
-      Promise.resolve(step()).catch(report)
+      promiseOf(step())?.catch((error: unknown) => this.#report(error))
     } catch (error) {
-      report(error)
+      this.#report(error)
     }
+  }
+
+  #report(error: unknown): void {
+    this.#device.report(
+      warning('ERR_DEVFUSE_HANDLER', 'taking back an answer that reached nobody failed', error),
+    )
   }
 }

@@ -7,7 +7,7 @@ import type { AnyRequest, OperationInfo, OperationName } from '../protocol/index
 import type { BackingDevice } from './backing.js'
 import { errnoForKernel } from './errors.js'
 import type { Filesystem } from './filesystem.js'
-import { isPromise } from './patience.js'
+import { promiseOf } from './patience.js'
 
 /**
  * What subscribers of the tracing channels `devfuse:request` (every request) and `devfuse:lookup`, `devfuse:read`, ... (those of one
@@ -99,19 +99,20 @@ function trace(context: RequestTrace, opcode: number, run: () => unknown): unkno
     publish('asyncEnd')
   }
   let result: unknown
+  let promise: Promise<unknown> | undefined
   try {
     // Stores that are bound to the channels (AsyncLocalStorage) hold while the handler runs.
     result = all.start.runStores(context, () => own.start.runStores(context, run))
-    if (!isPromise(result)) settle(result)
+    // A promise of another make, such as a query of a database, may do its work once more for everybody who waits for it.
+    promise = promiseOf(result)
+    if (promise === undefined) settle(result)
   } catch (error) {
     fail(error)
     throw error
   } finally {
     publish('end')
   }
-  if (!isPromise(result)) return result
-  // A promise of whatever make, such as a query of a database, may do its work once more for everybody who waits for it.
-  const promise = Promise.resolve(result)
+  if (promise === undefined) return result
   promise.then(
     (value) => {
       settle(value)

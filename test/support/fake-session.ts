@@ -29,8 +29,11 @@ export interface Bed {
 }
 
 /** Serves a filesystem on a fake kernel of its own; rejects as mount() would. */
-export async function serve(filesystem: Filesystem, options: SessionOptions = {}): Promise<Bed> {
-  const kernel = new FakeKernel()
+export async function serve(
+  filesystem: Filesystem,
+  options: SessionOptions = {},
+  kernel = new FakeKernel(),
+): Promise<Bed> {
   const warnings: string[] = []
   const resolved = resolveOptions({
     handleSignals: false,
