@@ -11,6 +11,7 @@ export class DirentWriter {
   readonly #plus: boolean
   readonly #encoding: NameEncoding
   readonly #giveBack: (nodeid: number) => void
+  /** Nodeids that count as looked up, and 0 for none. */
   readonly #given: number[] = []
   #at: number
   #offset: number
@@ -37,20 +38,21 @@ export class DirentWriter {
 
   /** Takes entries while they fit: the bytes written, or -1 where not even the first one did. */
   take(entries: Iterable<Dirent | Direntplus>): number {
-    let full = false
+    let taken = 0
     try {
       for (const entry of entries) {
-        if (!full && this.#put(entry)) continue
-        full = true
+        taken++
+        if (this.#put(entry)) continue
         this.#refuse(entry)
-        // A generator counts a lookup only when it is asked for the entry, an array has counted them all.
-        if (!this.#plus || !Array.isArray(entries)) break
+        this.#refuseFrom(entries, taken)
+        return this.#length(true)
       }
     } catch (error) {
       this.giveAllBack()
+      this.#refuseFrom(entries, taken)
       throw error
     }
-    return this.#length(full)
+    return this.#length(false)
   }
 
   /** The same for entries that have to be waited for. */
@@ -68,30 +70,31 @@ export class DirentWriter {
     return this.#length(false)
   }
 
-  /** The reply reached nobody: gives back every lookup in it. */
+  /** The reply reaches nobody: gives back every lookup in it. */
   giveAllBack(): void {
-    for (const nodeid of this.#given) this.#giveBack(nodeid)
+    for (const nodeid of this.#given) if (nodeid !== 0) this.#giveBack(nodeid)
     this.#given.length = 0
+  }
+
+  /** A generator counts a lookup only when it is asked for the entry, an array has counted them all. */
+  #refuseFrom(entries: Iterable<Dirent | Direntplus>, first: number): void {
+    if (this.#plus && Array.isArray(entries))
+      for (const entry of entries.slice(first) as Direntplus[]) this.#refuse(entry)
   }
 
   #length(full: boolean): number {
     return full && this.#at === this.#start ? -1 : this.#at - this.#start
   }
 
+  /** Returns whether it fits. */
   #put(entry: Dirent | Direntplus): boolean {
-    const off = entry.off ?? this.#offset + 1
-    const encode = this.#plus ? encodeDirentplus : encodeDirent
-    const { name } = entry
-    const size = encode(
-      this.#bytes,
-      this.#view,
-      this.#at,
-      this.#limit,
-      name,
-      off,
-      entry as Dirent & Direntplus,
-      this.#encoding,
-    )
+    let size
+    try {
+      size = this.#encode(entry)
+    } catch (error) {
+      if (this.#plus) this.#given.push(lookupIn(entry as Direntplus))
+      throw error
+    }
     if (size === 0) return false
     this.#at += size
     this.#offset++
@@ -99,7 +102,34 @@ export class DirentWriter {
     return true
   }
 
+  #encode(entry: Dirent | Direntplus): number {
+    const off = entry.off ?? this.#offset + 1
+    const encode = this.#plus ? encodeDirentplus : encodeDirent
+    return encode(
+      this.#bytes,
+      this.#view,
+      this.#at,
+      this.#limit,
+      entry.name,
+      off,
+      entry as Dirent & Direntplus,
+      this.#encoding,
+    )
+  }
+
   #refuse(entry: Dirent | Direntplus): void {
-    if (this.#plus && countsLookup(entry as Direntplus)) this.#giveBack((entry as Direntplus).nodeid)
+    if (!this.#plus) return
+    const nodeid = lookupIn(entry as Direntplus)
+    if (nodeid !== 0) this.#giveBack(nodeid)
+  }
+}
+
+/** The nodeid that an entry counts as looked up; 0 for none, and where what is wrong with it hides that. */
+function lookupIn(entry: Direntplus): number {
+  try {
+    const { nodeid } = entry
+    return Number.isSafeInteger(nodeid) && countsLookup(entry) ? nodeid : 0
+  } catch {
+    return 0
   }
 }

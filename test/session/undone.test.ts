@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { describe, it } from 'node:test'
 import { EIO } from 'devfuse'
-import type { Request } from 'devfuse'
+import type { Direntplus, Request } from 'devfuse'
 import { O_RDWR } from 'devfuse/syscalls'
 import { resolveOptions } from '#dist/session/options.js'
 import { openFiles } from '../support/descriptors.js'
@@ -51,7 +52,8 @@ describe('an answer that cannot be made', () => {
       assert.equal((await kernel.request('open', { nodeid: 2, flags: 0 })).error, EIO)
       assert.equal((await kernel.request('create', { flags: 0, mode: 0, umask: 0, name: 'a' })).error, EIO)
       assert.equal(session.stats().passthrough.backingIds, 0)
-      for (const message of warnings.splice(0)) assert.match(message, new RegExp(`returned \\W${next[0]}\\W: `))
+      for (const message of warnings.splice(0))
+        assert.match(message, new RegExp(`returned \\W${next[0]}\\W: `))
     }
   })
 
@@ -68,6 +70,40 @@ describe('an answer that cannot be made', () => {
     assert.equal((await kernel.request('readdirplus', { fh: 0, offset: 0, size: 4096 })).error, EIO)
     assert.deepEqual(gone, [5, 6])
   })
+})
+
+describe('a listing with an entry that cannot be sent', () => {
+  const bad = {
+    'an illegal name': { name: 'b/c', nodeid: 6, attr },
+    'no attributes': { name: 'b', nodeid: 6 } as Direntplus,
+    'a name that is none': { name: 5 as never, nodeid: 6, attr },
+  }
+  for (const [what, entry] of Object.entries(bad)) {
+    it(`is EIO, and gives back every lookup in it: ${what}`, async () => {
+      const gone: number[] = []
+      const entries = [
+        { name: '.', nodeid: 1, attr },
+        { name: 'a', nodeid: 5, attr },
+        entry,
+        { name: 'd', nodeid: 7, attr },
+      ]
+      let answer: Iterable<Direntplus> | AsyncIterable<Direntplus> = entries
+      const { kernel } = await serve({
+        readdirplus: () => answer,
+        forget: ({ nodeid }) => void gone.push(nodeid),
+      })
+      const list = () => kernel.request('readdirplus', { fh: 0, offset: 0, size: 4096 })
+      assert.equal((await list()).error, EIO)
+      assert.deepEqual(gone.splice(0), [5, 6, 7])
+      // A generator has not counted what it was not asked for.
+      answer = entries.values()
+      assert.equal((await list()).error, EIO)
+      assert.deepEqual(gone.splice(0), [5, 6])
+      answer = Readable.from(entries)
+      assert.equal((await list()).error, EIO)
+      assert.deepEqual(gone.splice(0), [5, 6])
+    })
+  }
 })
 
 describe('the end of a session', () => {
