@@ -4,15 +4,18 @@ import { EACCES } from '../protocol/index.js'
 import type { AnyRequest, OperationInfo } from '../protocol/index.js'
 import type { ResolvedOptions } from './options.js'
 
-/** Who may use a mount. */
+/**
+ * Who may use a mount. With a list every open is asked for: ENOSYS to OPEN and OPENDIR, after which the kernel would ask for none, opens
+ * the file. With FUSE_WRITEBACK_CACHE anybody who gets at a cached name may set its modification time.
+ */
 export type Access = 'all' | 'owner' | 'rootAndOwner'
 
 const GETATTR = 3
 const SETATTR = 4
 const FUSE_GETATTR_FH = 1
 const FATTR_FH = 1 << 6
-// FATTR_MTIME | FATTR_MTIME_NOW | FATTR_CTIME
-const FATTR_TIMES = (1 << 5) | (1 << 8) | (1 << 10)
+// FATTR_MTIME | FATTR_CTIME
+const FATTR_FLUSHED = (1 << 5) | (1 << 10)
 
 /**
  * Operations on a path or inode. Kernel: all others act on files that were opened by somebody who might, whoever holds
@@ -50,14 +53,25 @@ type Handler = (this: unknown, request: AnyRequest) => unknown
 /** Puts the access list in front of a handler: whoever is not on it gets EACCES, and the filesystem is not asked. */
 export type AccessGuard = (info: OperationInfo, handler: unknown) => unknown
 
-/** The guard that the options ask for. `owner` is the user whom the mount was made for. */
-export function accessGuard({ access, owner }: Pick<ResolvedOptions, 'access' | 'owner'>): AccessGuard {
-  if (access === undefined || access === 'all') return (_, handler) => handler
+/** Whether the session has an access list that leaves somebody out. */
+export function isGuarded({ access }: Pick<ResolvedOptions, 'access'>): boolean {
+  return access !== undefined && access !== 'all'
+}
+
+/**
+ * The guard that the options ask for. `owner` is the user whom the mount was made for; `cachesWrites` says whether
+ * FUSE_WRITEBACK_CACHE was agreed on.
+ */
+export function accessGuard(
+  { access, owner }: Pick<ResolvedOptions, 'access' | 'owner'>,
+  cachesWrites: () => boolean,
+): AccessGuard {
+  if (!isGuarded({ access })) return (_, handler) => handler
   const allowed = owner?.uid ?? process.getuid?.() ?? 0
   const refuses = (request: AnyRequest, opcode: number): boolean =>
     request.uid !== allowed &&
     !(access === 'rootAndOwner' && request.uid === 0) &&
-    !isOfOpenFile(request, opcode)
+    !isOfOpenFile(request, opcode, cachesWrites)
   return ({ opcode, absent }, handler) => {
     // Without a handler most operations fail anyway; those that succeed must not.
     if (!BY_PATH.has(opcode) || (handler === undefined && absent !== 0)) return handler
@@ -68,10 +82,13 @@ export function accessGuard({ access, owner }: Pick<ResolvedOptions, 'access' | 
   }
 }
 
-/** Kernel: a write at the end asks for the size, a flush of cached writes sets the times, with whatever ids. */
-function isOfOpenFile(request: AnyRequest, opcode: number): boolean {
+/**
+ * Kernel: a write at the end asks for the size, and a flush of cached writes sets the times, with whatever ids. Such a flush cannot
+ * be told from utimensat(2) of the modification time alone, so with cached writes that passes.
+ */
+function isOfOpenFile(request: AnyRequest, opcode: number, cachesWrites: () => boolean): boolean {
   const { getattrFlags = 0, valid = 0 } = request as unknown as { getattrFlags?: number; valid?: number }
   if (opcode === GETATTR) return (getattrFlags & FUSE_GETATTR_FH) !== 0
   if (opcode !== SETATTR) return false
-  return (valid & FATTR_FH) !== 0 || (valid & ~FATTR_TIMES) === 0
+  return (valid & FATTR_FH) !== 0 || (valid === FATTR_FLUSHED && cachesWrites())
 }

@@ -1,7 +1,7 @@
 // Dispatch: every request passes here once on its way in, decoded by the table and handed to the filesystem,
 // and once on its way out, as a value, an errno or a thrown error. FORGET, INTERRUPT and INIT end here.
 import type { RequestReceiver, Transport } from '../device/transport.js'
-import { accessGuard } from './access.js'
+import { isGuarded } from './access.js'
 import { EINTR, ENOSYS, EILSEQ, EIO, describeErrno } from '../protocol/index.js'
 import { ILLEGAL_NAME, OVERFLOW, decoders, encodeInitOut, operations } from '../protocol/index.js'
 import type {
@@ -16,10 +16,10 @@ import type {
   OperationInfo,
 } from '../protocol/index.js'
 import { groupsOf } from './caller.js'
-import { DataServer } from './data-server.js'
-import { errnoForKernel, messageOf, warning } from './errors.js'
-import type { DevfuseWarning } from './errors.js'
+import { errnoForKernel, handlerWarning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
+import { handlersOf } from './handlers.js'
+import type { Handler } from './handlers.js'
 import { NegotiationError, largestPayload, negotiate } from './init.js'
 import type { Negotiation } from './init.js'
 import { Interrupts } from './interrupts.js'
@@ -48,8 +48,6 @@ const NOTIFY_REPLY = 41
 const BATCH_FORGET = 42
 const LSEEK = 46
 
-type Handler = (this: Filesystem, request: AnyRequest) => unknown
-
 /** What the dispatcher tells its session. */
 export interface DispatchEvents {
   /** INIT was answered; requests flow. */
@@ -74,7 +72,7 @@ export class Dispatcher implements RequestReceiver {
   readonly #wanted: ReadonlySet<InitFlagName>
   readonly #device: BackingDevice
   readonly #events: DispatchEvents
-  readonly #handlers: (Handler | undefined)[] = []
+  readonly #handlers: (Handler | undefined)[]
   readonly #replies: ReplyWriter
   readonly #given: TakeBack
   readonly #context: DecodeContext & { setxattrExt: boolean }
@@ -100,7 +98,7 @@ export class Dispatcher implements RequestReceiver {
     this.#wanted = wanted
     this.#device = device
     this.#events = events
-    this.#sticky = new StickyGuard(device, wanted)
+    this.#sticky = new StickyGuard(device, wanted, isGuarded(options))
     this.passthrough = new Passthrough(device, options.passthrough === 'off')
     // A late answer finds nobody, and is taken back as any other that nobody waits for.
     this.interrupts = new Interrupts(options.interruptGrace, ({ request, info, since }) =>
@@ -125,14 +123,7 @@ export class Dispatcher implements RequestReceiver {
       signalOf: (request) => this.interrupts.signalOf(request),
       groupsOf,
     }
-    const data = new DataServer(this.passthrough)
-    const methods = filesystem as Record<string, unknown>
-    const guard = accessGuard(options)
-    for (const info of operations) {
-      if (info?.handler == null) continue
-      const method = guard(info, methods[info.handler] ?? data.methods[info.handler])
-      if (typeof method === 'function') this.#handlers[info.opcode] = method as Handler
-    }
+    this.#handlers = handlersOf(filesystem, this.passthrough, options, () => this.negotiation)
   }
 
   receive(slot: number, header: number, op: number, payload: number, end: number): boolean {
@@ -148,14 +139,7 @@ export class Dispatcher implements RequestReceiver {
     }
   }
 
-  #take(
-    opcode: number,
-    slot: number,
-    header: number,
-    op: number,
-    payload: number,
-    end: number,
-  ): boolean {
+  #take(opcode: number, slot: number, header: number, op: number, payload: number, end: number): boolean {
     const { view, memory } = this.#transport
     const decoder = decoders[opcode]
     const info = operations[opcode]
@@ -254,19 +238,17 @@ export class Dispatcher implements RequestReceiver {
     slot: number,
   ): void {
     promise.then(
-      (value) => this.#answerLater(request, info, value, since, slot),
+      (value) => {
+        this.#giveBack(slot)
+        this.#answer(request, info, value, since, true)
+        this.#settled()
+      },
       (error: unknown) => {
         this.#giveBack(slot)
         this.#fail(request, info, error, since)
         this.#settled()
       },
     )
-  }
-
-  #answerLater(request: AnyRequest, info: OperationInfo, value: unknown, since: number, slot: number): void {
-    this.#giveBack(slot)
-    this.#answer(request, info, value, since, true)
-    this.#settled()
   }
 
   #giveBack(slot: number): void {
@@ -419,14 +401,6 @@ export class Dispatcher implements RequestReceiver {
   }
 
   #reportThrown(name: string, error: unknown): void {
-    this.#device.report(warningOf(name, messageOf(error), error))
+    this.#device.report(handlerWarning(name, error))
   }
-}
-
-function warningOf(name: string, detail: string, cause: unknown): DevfuseWarning {
-  return warning(
-    'ERR_DEVFUSE_HANDLER',
-    `${name} failed with an error that has no errno, the caller was told EIO: ${detail}`,
-    cause,
-  )
 }

@@ -104,3 +104,9 @@ export function errnoForKernel(thrown: unknown): { errno: Errno; expected: boole
   const errno = errnoFromThrown(thrown)
   return errno === undefined ? { errno: EIO, expected: false } : { errno, expected: true }
 }
+
+/** What is reported of such a failure. */
+export function handlerWarning(name: string, thrown: unknown): DevfuseWarning {
+  const message = `${name} failed with an error that has no errno, the caller was told EIO: ${messageOf(thrown)}`
+  return warning('ERR_DEVFUSE_HANDLER', message, thrown)
+}
