@@ -4,6 +4,7 @@ import { fchmodSync, fstatSync } from 'node:fs'
 import { EINVAL, FUSE_WRITE_KILL_SUIDGID } from '../protocol/index.js'
 import type { Errno, FdData, ReadRequest, WriteRequest } from '../protocol/index.js'
 import { syscalls } from '../syscalls/index.js'
+import { ServedData } from './own-descriptor.js'
 import type { Passthrough } from './passthrough.js'
 
 const S_ISUID = 0o4000
@@ -19,7 +20,7 @@ export class DataServer {
     this.methods = {
       read: ({ nodeid, fh, offset, size }: ReadRequest): FdData | Errno => {
         const served = passthrough.descriptorOf(nodeid, fh)
-        return served === undefined ? EINVAL : { fd: served.fd, offset, size }
+        return served === undefined ? EINVAL : new ServedData(served, offset, size)
       },
       write: (request: WriteRequest): Promise<number> | number => {
         const { data, offset } = request

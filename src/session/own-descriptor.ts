@@ -1,4 +1,5 @@
 // A descriptor of the library's own for a file that a filesystem has open, kept as long as anything is at work on it.
+import type { FdData } from '../protocol/index.js'
 import { AT_FDCWD, F_DUPFD_CLOEXEC, O_CLOEXEC, syscalls } from '../syscalls/index.js'
 
 /** What data of an open is served from. */
@@ -36,5 +37,20 @@ export class OwnDescriptor {
   /** One user less; the last one closes it. */
   drop(): void {
     if (--this.#users === 0) syscalls.close(this.fd)
+  }
+}
+
+/** Data of a READ from such a descriptor, which has to stay open until the answer is on its way. */
+export class ServedData implements FdData {
+  readonly fd: number
+  readonly offset: number
+  readonly size: number
+  readonly own: OwnDescriptor | undefined
+
+  constructor({ fd, own }: ServedDescriptor, offset: number, size: number) {
+    this.fd = fd
+    this.own = own
+    this.offset = offset
+    this.size = size
   }
 }

@@ -19,6 +19,7 @@ import { DirentWriter } from './dirents.js'
 import { warning } from './errors.js'
 import { encodeIoctl } from './ioctl.js'
 import { choiceOf, misfit, servedOpen, sourceOf } from './misfits.js'
+import { ServedData } from './own-descriptor.js'
 import type { Passthrough } from './passthrough.js'
 import type { Counters } from './stats.js'
 import type { TakeBack } from './take-back.js'
@@ -178,7 +179,10 @@ export class ReplyWriter {
       this.#count(info, since, sent)
       return undefined
     }
-    return sent.then((result) => this.#count(info, since, result))
+    // Another open of the same handle may replace the descriptor before a thread comes to read.
+    const own = source instanceof ServedData ? source.own : undefined
+    const done = own === undefined ? sent : own.during(() => sent)
+    return done.then((result) => this.#count(info, since, result))
   }
 
   #count(info: OperationInfo, since: number, sent: number): void {
