@@ -14,6 +14,7 @@ import type {
   InterruptRequest,
   NotifyReplyRequest,
   OperationInfo,
+  ReleaseRequest,
 } from '../protocol/index.js'
 import { groupsOf } from './caller.js'
 import { errnoForKernel, handlerWarning } from './errors.js'
@@ -200,6 +201,8 @@ export class Dispatcher implements RequestReceiver {
   /** Returns whether slot `slot` stays taken until the handler has settled; -1 says that there is none to keep. */
   #call(request: AnyRequest, info: OperationInfo, slot: number): boolean {
     const since = this.#transport.now
+    // Kernel: the open has ended before its RELEASE is sent, whatever the handler still does.
+    if (info.opcode === RELEASE) this.passthrough.release(request.nodeid, (request as ReleaseRequest).fh)
     let handler = this.#handlers[info.opcode]
     if (isTraced(info.opcode)) handler = traced(this.#device, request, info, handler)
     if (info.reply === 'session' || info.reply === 'none') {
@@ -239,41 +242,37 @@ export class Dispatcher implements RequestReceiver {
   ): void {
     promise.then(
       (value) => {
-        this.#giveBack(slot)
+        if (slot >= 0) this.#transport.release(slot)
         this.#answer(request, info, value, since, true)
         this.#settled()
       },
       (error: unknown) => {
-        this.#giveBack(slot)
+        if (slot >= 0) this.#transport.release(slot)
         this.#fail(request, info, error, since)
         this.#settled()
       },
     )
   }
 
-  #giveBack(slot: number): void {
-    if (slot >= 0) this.#transport.release(slot)
-  }
-
   #answer(request: AnyRequest, info: OperationInfo, value: unknown, since: number, handled: boolean): void {
     if (this.#finished) {
       // Nobody is left to receive what the answer gives out, and nobody will ever release it.
       this.#given.takeBack(request, info, value)
-      this.#done(request, info)
+      this.interrupts.delete(request)
       return
     }
     const result = handled && info.sticky ? this.#sticky.check(info, value) : value
     try {
       const pending = this.#replies.write(request, info, result, since)
       if (pending === undefined) {
-        this.#done(request, info)
+        this.interrupts.delete(request)
         return
       }
       this.interrupts.add(request, info, since)
       this.#unsettled++
       pending.then(
         () => {
-          this.#done(request, info)
+          this.interrupts.delete(request)
           this.#settled()
         },
         (error: unknown) => {
@@ -291,15 +290,7 @@ export class Dispatcher implements RequestReceiver {
     const { errno, expected } = errnoForKernel(error)
     if (!expected && !this.#finished) this.#reportThrown(info.name, error)
     if (!this.#finished) this.#replies.error(request, info, errno, since)
-    this.#done(request, info)
-  }
-
-  /** The request is over, whatever became of it. */
-  #done(request: AnyRequest, info: OperationInfo): void {
     this.interrupts.delete(request)
-    if (info.opcode !== RELEASE) return
-    const { nodeid, fh } = request as unknown as { nodeid: number; fh: number }
-    this.passthrough.release(nodeid, fh)
   }
 
   #settled(): void {

@@ -136,3 +136,28 @@ describe('a read of the library', { timeout: 60_000 }, () => {
     await settled(() => descriptorsOf(on.path) === 0)
   })
 })
+
+describe('an open that ends while its handler still closes the file', () => {
+  it('is nothing that the next one would have to join, on another real file', async (t) => {
+    const folder = temporary(t)
+    const fds = ['lower', 'upper'].map((name) => {
+      writeFileSync(join(folder, name), name)
+      return openSync(join(folder, name), 'r')
+    })
+    cleanup(t, () => closeAll(...fds))
+    let opened = 0
+    let goOn = (): void => undefined
+    const { kernel, session } = await serve({
+      open: () => ({ fh: opened, passthrough: fds[opened++] }),
+      release: () => new Promise<void>((done) => (goOn = done)),
+    })
+    await kernel.request('open', { nodeid: 2, flags: O_RDONLY })
+    const released = kernel.request('release', { nodeid: 2, fh: 0 })
+    await kernel.request('open', { nodeid: 2, flags: O_RDONLY })
+    const { opens, backingIds, fallbacks } = session.stats().passthrough
+    assert.deepEqual({ opens, backingIds, fallbacks }, { opens: 2, backingIds: 1, fallbacks: {} })
+    goOn()
+    assert.equal((await released).error, 0)
+    assert.equal(session.stats().passthrough.backingIds, 1)
+  })
+})
