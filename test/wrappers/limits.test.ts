@@ -1,11 +1,14 @@
 // faults and limit: failures by rule and seed, and less room and speed than there is.
 import assert from 'node:assert/strict'
+import { constants } from 'node:fs'
 import { describe, it } from 'node:test'
-import { connect } from 'devfuse'
+import { ENOSPC, connect } from 'devfuse'
+import type { Filesystem } from 'devfuse'
+import { STATX_MODE } from 'devfuse/syscalls'
 import { faults, limit } from 'devfuse/wrappers'
 import type { FaultRule } from 'devfuse/wrappers'
 import { skip } from '../support/mounting.js'
-import { failure, filled, viewed } from './filled.js'
+import { failure, filled, someDirectory as attr, viewed } from './filled.js'
 
 describe('faults', { skip }, () => {
   it('strike by operation and path', async (t) => {
@@ -141,6 +144,62 @@ describe('limit', { skip }, () => {
     const fs = viewed(t, limit(inner, { size: 16 * KIB }))
     assert.equal(await failure(fs.writeFile('/a', Buffer.alloc(16 * KIB))), 'EIO')
     await fs.writeFile('/a', Buffer.alloc(16 * KIB))
+  })
+
+  it('knows the sizes that a listing with attributes told', async () => {
+    const inner = await filled({ '/f': 'x'.repeat(16 * KIB) })
+    await using kernel = await connect(limit(inner, { size: 64 * KIB, used: 16 * KIB }), {
+      encoding: 'latin1',
+    })
+    const free = async (): Promise<number> => {
+      const { bfree, frsize } = (await kernel.send('statfs')) as unknown as Record<string, number>
+      return bfree * frsize
+    }
+    const { fh: directory } = await kernel.send('opendir')
+    const { entries } = await kernel.send('readdirplus', { fh: directory, size: 4096 })
+    const listed = (entries as { name: string; nodeid: number }[]).find(({ name }) => name === 'f')
+    const nodeid = listed?.nodeid ?? assert.fail('not listed')
+    const { fh } = await kernel.send('open', { nodeid, flags: constants.O_RDWR })
+    await kernel.send('write', { nodeid, fh, size: 16 * KIB, data: Buffer.alloc(16 * KIB) })
+    assert.equal(await free(), 48 * KIB)
+    await kernel.send('unlink', { name: 'f' })
+    await kernel.send('release', { nodeid, fh })
+    kernel.tell('forget', { nodeid, nlookup: 1 })
+    assert.equal(await free(), 64 * KIB)
+  })
+
+  it('counts what FALLOCATE makes longer, and nothing that it keeps as long as it is', async () => {
+    const file = { ...attr, mode: 0o100644, size: 0, nlink: 1 }
+    const inner: Filesystem = {
+      lookup: () => ({ nodeid: 2, attr: file }),
+      fallocate: () => undefined,
+      statfs: () => ({ frsize: KIB }),
+    }
+    await using kernel = await connect(limit(inner, { size: 8 * KIB }))
+    const free = async (): Promise<unknown> => (await kernel.send('statfs')).bfree
+    const [KEEP_SIZE, ZERO_RANGE] = [1, 16]
+    await kernel.send('lookup', { name: 'f' })
+    const allocate = async (mode: number, length: number): Promise<number> =>
+      (await kernel.send('fallocate', { nodeid: 2, mode, length })).error
+    assert.deepEqual([await allocate(KEEP_SIZE, 4 * KIB), await free()], [0, 8])
+    assert.deepEqual([await allocate(KEEP_SIZE, 9 * KIB), await free()], [ENOSPC, 8])
+    assert.deepEqual([await allocate(ZERO_RANGE, 9 * KIB), await free()], [ENOSPC, 8])
+    assert.deepEqual([await allocate(ZERO_RANGE, 4 * KIB), await free()], [0, 4])
+  })
+
+  it('learns nothing from a STATX without the size', async () => {
+    const file = { ...attr, mode: 0o100644, size: 4 * KIB, nlink: 1 }
+    const time = { tvSec: 0 }
+    const stat = { ...file, mask: STATX_MODE, size: 0, atime: time, btime: time, ctime: time, mtime: time }
+    const inner: Filesystem = {
+      lookup: () => ({ nodeid: 2, attr: file }),
+      statx: () => ({ stat }),
+      statfs: () => ({ frsize: KIB }),
+    }
+    await using kernel = await connect(limit(inner, { size: 8 * KIB, used: 4 * KIB }))
+    await kernel.send('lookup', { name: 'f' })
+    await kernel.send('statx', { nodeid: 2 })
+    assert.equal((await kernel.send('statfs')).bfree, 4)
   })
 
   it('slows down what exceeds the rate', async (t) => {

@@ -2,13 +2,16 @@
 import { FATTR_SIZE } from '../../index.js'
 import type { Attr, Entry, Statfs, Statx } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
-import { O_TRUNC, RENAME_EXCHANGE } from '../../syscalls/index.js'
+import { O_TRUNC, RENAME_EXCHANGE, STATX_NLINK, STATX_SIZE, STATX_TYPE } from '../../syscalls/index.js'
 import { Paths } from './paths.js'
+import { mapEntries } from './proxy.js'
 import type { AnyCall } from './proxy.js'
 
 const FALLOC_FL_KEEP_SIZE = 1
+const FALLOC_FL_ZERO_RANGE = 16
 const S_IFMT = 0o170000
 const S_IFREG = 0o100000
+const NEEDED = STATX_TYPE | STATX_NLINK | STATX_SIZE
 
 interface Known {
   size: number
@@ -48,16 +51,21 @@ export class Space {
     const removed = name === 'unlink' ? this.#paths.at(request.nodeid, String(request.name)) : undefined
     const failed = typeof answer === 'number' && answer < 0
     const known = this.#files.get(this.#target(name, request))
-    if (typeof answer === 'number') this.#settle(name, request, answer, reserved, known)
+    if (reserved > 0) this.#settle(name, request, answer, reserved, known)
     if (!failed) {
       for (const nodeid of [victim, removed]) {
         const gone = nodeid === undefined ? undefined : this.#files.get(nodeid)
         if (gone !== undefined) gone.links--
       }
       if (name === 'open' && ((request.flags as number) & O_TRUNC) !== 0 && known) this.#resize(known, 0)
-      this.#read(request, answer)
+      this.#read(answer, request.nodeid)
     }
-    return this.#paths.learn(name, request, answer)
+    const told = this.#paths.learn(name, request, answer)
+    if (name !== 'readdirplus') return told
+    return mapEntries(told, (entry) => {
+      this.#read(entry, 0)
+      return entry
+    })
   }
 
   /** FORGET: a file without a name gives its bytes back once nobody knows it. */
@@ -89,7 +97,7 @@ export class Space {
     return name === 'copyFileRange' ? (request.nodeidOut as number) : request.nodeid
   }
 
-  /** A write or copy that failed or came up short gives back what it did not need. */
+  /** Gives back what a request did not need after all: it failed, came up short, or left the size alone. */
   #settle(
     name: HandlerName,
     request: AnyCall,
@@ -97,19 +105,22 @@ export class Space {
     reserved: number,
     known: Known | undefined,
   ): void {
-    if (reserved === 0) return
-    const asked = (name === 'write' ? request.size : name === 'copyFileRange' ? request.len : 0) as number
-    const done = Math.max(0, answer as number)
-    const unused = (answer as number) < 0 ? reserved : Math.min(reserved, Math.max(0, asked - done))
+    const { size, len, mode } = request as unknown as Record<string, number>
+    const done = typeof answer === 'number' ? answer : 0
+    let unused = 0
+    if (done < 0 || (name === 'fallocate' && (mode & FALLOC_FL_KEEP_SIZE) !== 0)) unused = reserved
+    else if (name === 'write') unused = Math.min(reserved, Math.max(0, size - done))
+    else if (name === 'copyFileRange') unused = Math.min(reserved, Math.max(0, len - done))
     this.#used -= unused
     if (known !== undefined) known.size -= unused
   }
 
-  /** Attributes in an answer are the truth about a file. */
-  #read(request: AnyCall, answer: unknown): void {
+  /** Attributes in an answer are the truth about a file: the one that the answer names, else `asked`. */
+  #read(answer: unknown, asked: number): void {
     if (typeof answer !== 'object' || answer === null) return
-    const { nodeid = request.nodeid, attr, stat } = answer as Partial<Entry> & { stat?: Statx }
-    const told: Attr | Statx | undefined = attr ?? stat
+    const { nodeid = asked, attr, stat } = answer as Partial<Entry> & { stat?: Statx }
+    const whole = stat !== undefined && (stat.mask & NEEDED) === NEEDED
+    const told: Attr | Statx | undefined = attr ?? (whole ? stat : undefined)
     if (told === undefined || nodeid === 0 || (told.mode & S_IFMT) !== S_IFREG) return
     const known = this.#files.get(nodeid)
     if (known === undefined) this.#files.set(nodeid, { size: told.size, links: told.nlink })
@@ -130,6 +141,7 @@ function endOf(name: HandlerName, request: AnyCall): number | undefined {
   const { offset, size, length, mode, valid, offOut, len } = request as unknown as Record<string, number>
   if (name === 'write') return offset + size
   if (name === 'setattr' && (valid & FATTR_SIZE) !== 0) return size
-  if (name === 'fallocate' && (mode & ~FALLOC_FL_KEEP_SIZE) === 0) return offset + length
+  if (name === 'fallocate' && (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE)) === 0)
+    return offset + length
   return name === 'copyFileRange' ? offOut + len : undefined
 }
