@@ -72,6 +72,7 @@ export function filesystemOver(fs: PathFilesystem, options: PathOptions, started
     ...directories.handlers,
     ...xattrs(tree),
     mountOptions: {
+      encoding: 'utf8',
       defaultPermissions: fs.access === undefined,
       readOnly,
       // O_TRUNC arrives with OPEN, so that a file is emptied and written in one go.

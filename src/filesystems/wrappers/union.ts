@@ -1,20 +1,28 @@
 // union(): several filesystems as one, merged by name. This file puts the parts together and passes on what is about one inode.
 import { ENOENT, ESTALE, EXDEV, OptionError } from '../../index.js'
-import type { Filesystem, Negotiation, Notifier } from '../../index.js'
+import type { Filesystem, Negotiation, Notifier, SessionOptions } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
 import { initWith } from './notifier.js'
 import { handlerInfo, settle } from './proxy.js'
 import type { AnyCall, AnyFilesystem } from './proxy.js'
+import { readonly } from './readonly.js'
 import { unionChanges } from './union-changes.js'
 import { Layers } from './union-layers.js'
 import type { Found } from './union-layers.js'
 import { unionListing } from './union-listing.js'
 import { asUnion } from './union-nodes.js'
+import { mergedOptions, optionsOf } from './union-options.js'
 
 /** Left out: `readdirplus`, because an entry of a merged directory takes a lookup in every layer. */
 const NEVER: ReadonlySet<HandlerName> = new Set(['readdirplus'])
 /** Kernel: what falls back when these are missing does so for the whole mount. */
 const ALL_OR_NONE: ReadonlySet<HandlerName> = new Set(['statx'])
+
+/** A merged filesystem; give it to `mount()` together with its `mountOptions`. */
+export type UnionFilesystem<Name extends string | Buffer = string> = Filesystem<Name> & {
+  /** What the layers ask for, in terms that hold for all of them. */
+  readonly mountOptions: SessionOptions
+}
 
 /**
  * Merges filesystems: a name is that of the first layer which has it, directories show the names of all, each once. What is made
@@ -25,18 +33,30 @@ const ALL_OR_NONE: ReadonlySet<HandlerName> = new Set(['statx'])
  * - removing a name that another layer has as well, because it would show again: EROFS;
  * - renaming or linking from one layer to another: EXDEV, which mv(1) turns into a copy.
  *
- * All layers take names of the same `encoding`. Inode numbers of lower layers carry the layer in their upper bits. Each filesystem
- * gets `init` and `destroy`.
+ * Inode numbers of lower layers carry the layer in their upper bits. Each filesystem gets `init` and `destroy`.
+ *
+ * The `mountOptions` are those of the layers together. Names have one `encoding` for all layers that say one, and the others get
+ * it, too. What gives rights (`allowOther`, `suid`, `dev`) holds where every layer gives it, what takes some away
+ * (`defaultPermissions`, `noexec`) where one does; a layer that is `readOnly` is so within the union. INIT flags are asked
+ * for where every layer names them, because they are promises about every file.
  *
  * ```ts
- * await mount('/mnt', union([mine, readonly(theirs)]))
+ * const merged = union([mine, readonly(theirs)])
+ * await mount('/mnt', merged, merged.mountOptions)
  * ```
+ *
+ * Throws an OptionError for layers whose options exclude each other: names of different `encoding`, a flag in `want` that another
+ * layer does not know.
  */
 export function union<Name extends string | Buffer = string>(
-  filesystems: readonly Filesystem<Name>[],
-): Filesystem<Name> {
-  if (filesystems.length === 0) throw new OptionError('union() needs a filesystem at least')
-  const layers = new Layers(filesystems as readonly AnyFilesystem[])
+  given: readonly Filesystem<Name>[],
+): UnionFilesystem<Name> {
+  if (given.length === 0) throw new OptionError('union() needs a filesystem at least')
+  const mountOptions = mergedOptions(given.map(optionsOf))
+  const filesystems = (given as readonly AnyFilesystem[]).map((layer) =>
+    optionsOf(layer).readOnly ? readonly(layer) : layer,
+  )
+  const layers = new Layers(filesystems)
   const { table } = layers.nodes
 
   const passOn = (name: HandlerName) => (request: AnyCall) => {
@@ -75,12 +95,11 @@ export function union<Name extends string | Buffer = string>(
     },
   }
 
-  const merged: Record<string, unknown> = {
+  const merged: Record<string, unknown> & Pick<UnionFilesystem, 'mountOptions'> = {
+    mountOptions,
     init: (negotiation: Negotiation, notify: Notifier) => {
       for (const [layer, filesystem] of filesystems.entries())
-        initWith(filesystem as AnyFilesystem, negotiation, notify, (nodeid) =>
-          layers.nodes.known(layer, nodeid),
-        )
+        initWith(filesystem, negotiation, notify, (nodeid) => layers.nodes.known(layer, nodeid))
     },
     destroy: async () => {
       await Promise.all(filesystems.map(async (filesystem) => filesystem.destroy?.()))
