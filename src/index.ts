@@ -27,7 +27,13 @@ export { MountError } from './device/mount-error.js'
 export { unmount } from './device/unmount-path.js'
 export type { Negotiation } from './session/init.js'
 export { NegotiationError } from './session/init.js'
-export { AbortError, DevfuseWarning, OptionError, UnsupportedError } from './session/errors.js'
+export {
+  AbortError,
+  DevfuseWarning,
+  OptionError,
+  UnsupportedError,
+  errnoFromThrown,
+} from './session/errors.js'
 export type { RequestTrace } from './session/tracing.js'
 export { InterruptedError } from './session/interrupts.js'
 export { Notifier } from './session/notify.js'

@@ -163,6 +163,7 @@ describe('trace', { skip }, () => {
         throw Object.assign(new Error('no'), { code: 'EACCES' })
       },
       statfs: () => Promise.reject(new Error('broken')),
+      listxattr: () => Promise.reject(new DOMException('stop', 'AbortError')),
     }
     const fs = viewed(
       t,
@@ -172,12 +173,14 @@ describe('trace', { skip }, () => {
     await failure(fs.stat('/x'))
     await failure(fs.stat('/'))
     await failure(fs.statfs('/'))
+    await (await fs.connection()).send('listxattr')
     assert.deepEqual(
       events.map(({ operation, errno, async, error }) => [operation, errno, async, error !== undefined]),
       [
         ['lookup', -2, true, false],
         ['getattr', -13, false, true],
         ['statfs', -5, true, true],
+        ['listxattr', -4, true, true],
       ],
     )
   })

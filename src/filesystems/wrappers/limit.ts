@@ -2,7 +2,7 @@
 import { EINTR, EIO, ENOSPC, OptionError } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
 import { Bucket } from './bucket.js'
-import { checkNames, isPromise, served, wrap } from './proxy.js'
+import { attempt, checkNames, isPromise, served, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem, Next } from './proxy.js'
 import { Space } from './space.js'
 
@@ -53,14 +53,7 @@ export function limit<Fs extends AnyFilesystem>(inner: Fs, options: LimitOptions
       space?.learn(name, request, EIO, reserved)
       throw error
     }
-    let answer: unknown
-    try {
-      answer = next()
-    } catch (error) {
-      return failed(error)
-    }
-    const told = (value: unknown): unknown => answered(name, request, value, reserved)
-    return isPromise(answer) ? answer.then(told, failed) : told(answer)
+    return attempt(next, (answer) => answered(name, request, answer, reserved), failed)
   }
 
   return wrap(

@@ -83,6 +83,21 @@ export function settle(answer: unknown, goOn: (value: unknown) => unknown): unkn
   return isPromise(answer) ? answer.then(goOn) : goOn(answer)
 }
 
+/** Goes on with what a call answers, or with what it throws or rejects with; sync where the call is. */
+export function attempt(
+  call: () => unknown,
+  goOn: (value: unknown) => unknown,
+  failed: (error: unknown) => unknown,
+): unknown {
+  let answer: unknown
+  try {
+    answer = call()
+  } catch (error) {
+    return failed(error)
+  }
+  return isPromise(answer) ? answer.then(goOn, failed) : goOn(answer)
+}
+
 export const isPromise = (value: unknown): value is Promise<unknown> =>
   typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 

@@ -1,5 +1,5 @@
 // What trace() tells of one call, and how it reads.
-import { EIO, errnoOf } from '../../index.js'
+import { EIO, errnoFromThrown } from '../../index.js'
 import { describeErrno, describeRequest } from '../../protocol/index.js'
 import type { AnyRequest, HandlerName } from '../../protocol/index.js'
 import type { AnyCall } from './proxy.js'
@@ -52,11 +52,10 @@ function describe(operation: HandlerName, request: AnyCall): string {
   return `${operation} nodeid=${nodeid} nlookup=${nlookup}`
 }
 
-function errnoOfOutcome({ result, error }: { result?: unknown; error?: unknown }): number {
-  if (error === undefined) return typeof result === 'number' && result < 0 ? result : 0
-  const { errno, code } = error as { errno?: number; code?: string }
-  if (typeof errno === 'number') return -Math.abs(errno)
-  return (code === undefined ? undefined : errnoOf(code)) ?? EIO
+function errnoOfOutcome(outcome: { result?: unknown; error?: unknown }): number {
+  if ('error' in outcome) return errnoFromThrown(outcome.error) ?? EIO
+  const { result } = outcome
+  return typeof result === 'number' && result < 0 ? result : 0
 }
 
 function shown(result: unknown): string {

@@ -1,8 +1,8 @@
 // Changes of names in a union: each happens in one layer, or is refused where it would need two.
-import { ENOENT, EROFS, ESTALE, EXDEV } from '../../index.js'
+import { ENOENT, ENOSYS, EROFS, ESTALE, EXDEV } from '../../index.js'
 import type { Entry } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
-import { settle } from './proxy.js'
+import { attempt, settle } from './proxy.js'
 import type { AnyCall } from './proxy.js'
 import type { Found, Layers } from './union-layers.js'
 import { asUnion, each } from './union-nodes.js'
@@ -21,13 +21,15 @@ export function unionChanges(layers: Layers): Handlers {
     const directory = table.get(request.nodeid)
     if (directory === undefined) return ESTALE
     let layer = 0
-    const attempt = (part: Part): unknown => {
+    const makeIn = (part: Part): unknown => {
       layer = part.layer
-      if (layers.has(layer, name)) return layers.ask(part, name, request)
-      return name === 'create' && layers.has(layer, 'mknod') ? createByMknod(part, request) : EROFS
+      return settle(layers.has(layer, name) ? layers.ask(part, name, request) : ENOSYS, (answer) => {
+        if (answer !== ENOSYS) return answer
+        return name === 'create' && layers.has(part.layer, 'mknod') ? createByMknod(part, request) : EROFS
+      })
     }
     return settle(
-      each(directory.parts, attempt, (answer) => answer !== EROFS),
+      each(directory.parts, makeIn, (answer) => answer !== EROFS),
       (answer) => {
         if (answer === undefined || typeof answer === 'number') return answer ?? EROFS
         const entry = answer as Entry
@@ -38,13 +40,20 @@ export function unionChanges(layers: Layers): Handlers {
   }
   const createByMknod = (part: Part, request: AnyCall): unknown =>
     settle(layers.ask(part, 'mknod', request), (entry) => {
-      if (typeof entry === 'number') return entry
-      const { nodeid } = entry as Entry
-      return settle(layers.ask({ layer: part.layer, nodeid }, 'open', request), (open) => {
-        if (typeof open !== 'number') return { ...(entry as Entry), ...(open as object | undefined) }
-        layers.nodes.giveBack({ layer: part.layer, nodeid, lookups: 1 })
-        return open
-      })
+      if (typeof entry === 'number') return entry === ENOSYS ? EROFS : entry
+      const made = { layer: part.layer, nodeid: (entry as Entry).nodeid, lookups: 1 }
+      return attempt(
+        () => layers.ask(made, 'open', request),
+        (open) => {
+          if (typeof open !== 'number') return { ...(entry as Entry), ...(open as object | undefined) }
+          layers.nodes.giveBack(made)
+          return open
+        },
+        (error) => {
+          layers.nodes.giveBack(made)
+          throw error
+        },
+      )
     })
 
   /** Where the name stands in one layer only: from under another one it would show again. */
@@ -98,10 +107,17 @@ export function unionChanges(layers: Layers): Handlers {
     return settle(layers.find(directory, name, request, false), (found) => {
       if (!Array.isArray(found)) return found
       if (found.length === 0) return none()
-      return settle(work(found as Found[]), (answer) => {
-        layers.giveBack(found as Found[])
-        return answer
-      })
+      return attempt(
+        () => work(found as Found[]),
+        (answer) => {
+          layers.giveBack(found as Found[])
+          return answer
+        },
+        (error) => {
+          layers.giveBack(found as Found[])
+          throw error
+        },
+      )
     })
   }
 

@@ -4,7 +4,7 @@ import type { Dirent, Direntplus } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
 import { HandleTable } from '../../inodes/index.js'
 import { direntType } from '../../index.js'
-import { settle } from './proxy.js'
+import { attempt, settle } from './proxy.js'
 import type { AnyCall } from './proxy.js'
 import type { Layers } from './union-layers.js'
 import { each, inoIn } from './union-nodes.js'
@@ -31,20 +31,24 @@ export function unionListing(layers: Layers): Handlers {
     const node = layers.nodes.table.get(request.nodeid)
     if (node === undefined) return ESTALE
     const parts: OpenPart[] = []
-    const opened = each(
-      node.parts,
-      (part) => layers.ask(part, 'opendir', request),
-      (answer, part) => {
-        if (typeof answer === 'number' && answer !== ENOSYS) return true
-        const fh = answer === ENOSYS ? undefined : ((answer as { fh?: number } | undefined)?.fh ?? 0)
-        parts.push({ ...part, fh })
-        return false
+    const ask = (part: Part): unknown => layers.ask(part, 'opendir', request)
+    const failed = (answer: unknown, part: Part): boolean => {
+      if (typeof answer === 'number' && answer !== ENOSYS) return true
+      const fh = answer === ENOSYS ? undefined : ((answer as { fh?: number } | undefined)?.fh ?? 0)
+      parts.push({ ...part, fh })
+      return false
+    }
+    return attempt(
+      () => each(node.parts, ask, failed),
+      (errno) => {
+        if (typeof errno !== 'number') return { fh: handles.add({ parts, entries: [] }) }
+        return settle(closeAll(parts, request), () => errno)
       },
+      (error) =>
+        settle(closeAll(parts, request), () => {
+          throw error
+        }),
     )
-    return settle(opened, (errno) => {
-      if (typeof errno !== 'number') return { fh: handles.add({ parts, entries: [] }) }
-      return settle(closeAll(parts, request), () => errno)
-    })
   }
 
   const closeAll = (parts: OpenPart[], request: AnyCall): unknown =>
