@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { constants, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { ENODATA, ENOENT } from 'devfuse'
+import { EIO, ENODATA, ENOENT, ENOTDIR, connect } from 'devfuse'
 import type { AttrReply, Filesystem } from 'devfuse'
 import { mirror } from 'devfuse/mirror'
 import { owner, pipe, readonly, subdir, trace } from 'devfuse/wrappers'
@@ -79,6 +79,42 @@ describe('subdir', { skip }, () => {
     const fs = viewed(t, subdir(other, '/a/b'))
     assert.equal(await failure(fs.stat('/')), 'ENOENT')
     assert.throws(() => subdir(other, '/a/../b'), /must not contain/)
+  })
+
+  it('gives back what it found on the way to a directory that is not there', async () => {
+    let owed = 0
+    const inner: Filesystem = {
+      lookup: ({ name }) => {
+        if (name === 'missing') return ENOENT
+        if (name === 'broken') throw new Error('broken')
+        owed++
+        return { nodeid: 5, attr: name === 'file' ? { ...attr, mode: 0o100644 } : attr }
+      },
+      getattr: () => ({ attr }),
+      forget: ({ nlookup }) => void (owed -= nlookup),
+    }
+    const errors = { '/a/missing': ENOENT, '/a/file': ENOTDIR, '/a/broken': EIO }
+    for (const [path, errno] of Object.entries(errors)) {
+      await using kernel = await connect(subdir(inner, path), { onWarning: () => undefined })
+      assert.deepEqual([(await kernel.send('getattr')).error, owed], [errno, 0], path)
+    }
+  })
+
+  it('is owed nothing for lookups of its root', async () => {
+    let owed = 0
+    const inner: Filesystem = {
+      lookup: ({ name }) => {
+        owed++
+        return { nodeid: name === 'child' ? 8 : 7, attr }
+      },
+      forget: ({ nlookup }) => void (owed -= nlookup),
+    }
+    const kernel = await connect(subdir(inner, 'top'))
+    assert.equal((await kernel.send('lookup', { nodeid: 8, name: '..' })).nodeid, 1)
+    assert.equal((await kernel.send('lookup', { nodeid: 1, name: '.' })).nodeid, 1)
+    assert.equal(owed, 1)
+    await kernel.close()
+    assert.equal(owed, 0)
   })
 
   it('waits for a filesystem that takes its time, and gives back what it looked up', async () => {

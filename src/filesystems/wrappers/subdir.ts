@@ -2,7 +2,7 @@
 import { ENOENT, ENOTDIR, OptionError } from '../../index.js'
 import type { Entry, Negotiation, Notifier } from '../../index.js'
 import { initWith } from './notifier.js'
-import { changed, isPromise, mapEntries, settle, wrap } from './proxy.js'
+import { attempt, changed, isPromise, mapEntries, settle, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem } from './proxy.js'
 
 const ROOT = 1
@@ -32,20 +32,39 @@ export function subdir<Fs extends AnyFilesystem>(inner: Fs, path: string | Buffe
   const held: number[] = []
   let root: number | Promise<number> | undefined
 
-  const walk = (request: AnyCall, at: number, index: number): unknown => {
-    if (index === names.length) return at
-    const found = lookupOf(inner)?.(changed(request, { nodeid: at, name: names[index] })) ?? ENOENT
-    return settle(found, (entry) => {
-      if (typeof entry === 'number') return entry
-      const { nodeid, attr } = entry as Entry
-      if (nodeid === 0) return ENOENT
-      held.push(nodeid)
-      return (attr.mode & S_IFMT) === S_IFDIR ? walk(request, nodeid, index + 1) : ENOTDIR
-    })
+  /** Looks the names up; what is found on the way is held where all of it is there, else given back. */
+  const walk = (request: AnyCall): unknown => {
+    const found: number[] = []
+    const down = (at: number, index: number): unknown => {
+      if (index === names.length) return at
+      const asked = lookupOf(inner)?.(changed(request, { nodeid: at, name: names[index] })) ?? ENOENT
+      return settle(asked, (entry) => {
+        if (typeof entry === 'number') return entry
+        const { nodeid, attr } = entry as Entry
+        if (nodeid === 0) return ENOENT
+        found.push(nodeid)
+        return (attr.mode & S_IFMT) === S_IFDIR ? down(nodeid, index + 1) : ENOTDIR
+      })
+    }
+    return attempt(
+      () => down(ROOT, 0),
+      (top) => {
+        if ((top as number) > 0) held.push(...found)
+        else giveBack(found)
+        return top
+      },
+      (error) => {
+        giveBack(found)
+        throw error
+      },
+    )
+  }
+  const giveBack = (nodeids: readonly number[]): void => {
+    for (const nodeid of nodeids) inner.forget?.({ nodeid, nlookup: 1 })
   }
   const resolve = (request: AnyCall): number | Promise<number> => {
     if (root !== undefined && (isPromise(root) || root > 0)) return root
-    const found = walk(request, ROOT, 0) as number | Promise<number>
+    const found = walk(request) as number | Promise<number>
     root = found
     const settled = (top: number | undefined): void => void (root = top)
     if (isPromise(found)) found.then(settled, () => settled(undefined))
@@ -66,12 +85,17 @@ export function subdir<Fs extends AnyFilesystem>(inner: Fs, path: string | Buffe
         (entry as Entry).nodeid === top ? { ...entry, nodeid: ROOT } : entry
       return settle(next(changed(request, fields)), (answer) => {
         if (name === 'readdirplus') return mapEntries(answer, outside)
+        // The kernel never forgets its root, and one lookup of it is held already.
+        const again =
+          name === 'lookup' && top !== ROOT && (answer as Partial<Entry> | undefined)?.nodeid === top
+        if (again) giveBack([top as number])
         return typeof answer === 'object' && answer !== null && 'nodeid' in answer ? outside(answer) : answer
       })
     })
   })
   const destroy = (): void | Promise<void> => {
-    for (const nodeid of held.splice(0)) inner.forget?.({ nodeid, nlookup: 1 })
+    giveBack(held.splice(0))
+    root = undefined
     return inner.destroy?.()
   }
   const init = (negotiation: Negotiation, notify: Notifier): void =>
