@@ -91,7 +91,30 @@ describe('faults', { skip }, () => {
     assert.throws(() => faults({}, [{ errno: 'ENONSENSE' }]), /ENONSENSE/)
     assert.throws(() => faults({}, [{ probability: 2 }]), /from 0 to 1/)
     assert.throws(() => faults({}, [{ operation: 'read' }]), /no effect/)
-    assert.throws(() => faults({}, [{ errno: 'EIO', latency: -1 }]), /`latency`/)
+    const wrong: [object, RegExp][] = [
+      [{ latency: -1 }, /`latency` .* not -1/],
+      [{ latency: [5] }, /`latency` .* not \[ 5 \]/],
+      [{ latency: [9, 5] }, /`latency` .* the smaller first/],
+      [{ latency: Infinity }, /`latency`/],
+      [{ times: NaN }, /`times` .* not NaN/],
+      [{ after: '1' }, /`after` .* not '1'/],
+      [{ probability: '0.5' }, /`probability` .* not '0.5'/],
+      [{ short: true }, /`short` .* not true/],
+      [{ hang: 1 }, /`hang` .* true or false/],
+      [{ path: 'a.db' }, /`path` .* not 'a.db'/],
+      [{ path: '/d/' }, /`path`/],
+      [{ operation: [] }, /`operation`/],
+      [{ errno: 9999 }, /`errno` .* not 9999/],
+    ]
+    for (const [rule, message] of wrong) assert.throws(() => faults({}, [{ errno: 'EIO', ...rule }]), message)
+    faults({}, [{ errno: -28, path: '/', times: Infinity, latency: [5, 5] }])
+    assert.throws(() => faults({}, [{ hang: false }]), /no effect/)
+    assert.throws(() => faults({}, [5 as FaultRule]), /a fault takes an object/)
+    assert.throws(() => faults({}, { errno: 'EIO' } as never), /array of rules/)
+    assert.throws(
+      () => faults({}, [], { seed: 'x' as never }),
+      /`seed` of faults\(\) must be an integer, not 'x'/,
+    )
     assert.throws(() => faults({}, [{ errno: 'EIO', operaton: 'read' } as FaultRule]), /no `operaton`/)
     assert.throws(() => faults({}, [{ errno: 'EIO', operation: 'raed' as 'read' }]), /`raed`/)
     assert.throws(() => faults(undefined as never, []), /needs a filesystem/)
@@ -221,5 +244,10 @@ describe('limit', { skip }, () => {
     assert.throws(() => limit({}, { size: 0 }), /`size`/)
     assert.throws(() => limit({}, { bytes: 5 } as object), /no `bytes`/)
     assert.throws(() => limit({}, { bytesPerSecond: -1 }), /`bytesPerSecond`/)
+    assert.throws(() => limit({}, { size: '5' as never }), /`size` .* not '5'/)
+    assert.throws(() => limit({}, { operationsPerSecond: Infinity }), /left out for no limit/)
+    assert.throws(() => limit({}, { size: 5, used: -1 }), /`used`/)
+    assert.throws(() => limit({}, { used: 5 }), /without `size`/)
+    assert.throws(() => limit({}, undefined as never), /limit\(\) takes an object/)
   })
 })

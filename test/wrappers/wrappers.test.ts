@@ -6,7 +6,7 @@ import { describe, it } from 'node:test'
 import { EIO, ENODATA, ENOENT, ENOTDIR, connect } from 'devfuse'
 import type { AttrReply, Filesystem } from 'devfuse'
 import { mirror } from 'devfuse/mirror'
-import { owner, pipe, readonly, subdir, trace } from 'devfuse/wrappers'
+import { owner, pipe, readonly, subdir, trace, union } from 'devfuse/wrappers'
 import type { TraceEvent } from 'devfuse/wrappers'
 import { skip, temporary } from '../support/mounting.js'
 import { failure, filled, someDirectory as attr, viewed } from './filled.js'
@@ -153,7 +153,16 @@ describe('owner', { skip }, () => {
     assert.deepEqual(await shown('/f'), [1000, 1001, '750'])
     const attributes = await (await fs.connection()).send('getattr', { nodeid: 1 })
     assert.equal((attributes.attr as { uid: number }).uid, 1000)
-    assert.throws(() => owner(inner, { uid: -1, gid: 0 }), /`uid`/)
+  })
+
+  it('must be a user, and have a mask of permissions', () => {
+    assert.throws(() => owner({}, { uid: -1, gid: 0 }), /`uid` .* not -1/)
+    assert.throws(() => owner({}, { uid: '1' as never, gid: 0 }), /`uid` .* not '1'/)
+    assert.throws(
+      () => owner({}, { uid: 1, gid: 1, umsk: 0 } as never),
+      /no `umsk`; there is uid, gid, umask/,
+    )
+    assert.throws(() => owner({}, { uid: 1, gid: 1, umask: 0o7777 }), /`umask` .* to 0o777, not 4095/)
   })
 
   it('asks as that user', async (t) => {
@@ -223,6 +232,20 @@ describe('trace', { skip }, () => {
 })
 
 describe('every wrapper', { skip }, () => {
+  it('says what it cannot use', () => {
+    const wrong: [() => unknown, RegExp][] = [
+      [() => subdir({}, 5 as never), /path of subdir\(\) must be a string or a Buffer, not 5/],
+      [() => trace({}, 0 as never), /`sink` of trace\(\) must be a function, not 0/],
+      [() => readonly(undefined as never), /needs a filesystem, not undefined/],
+      [() => union({} as never), /array of filesystems, not \{\}/],
+      [() => union([{}, null as never]), /layer 1 of union\(\) needs a filesystem, not null/],
+      [() => pipe({}, readonly, null as never), /wrapper 1 of pipe\(\) must be a function .* not null/],
+      [() => pipe({}, (() => undefined) as never), /wrapper 0 .* must return a filesystem, not undefined/],
+    ]
+    for (const [make, message] of wrong)
+      assert.throws(make, { name: 'TypeError', code: 'ERR_DEVFUSE_OPTION', message })
+  })
+
   it('keeps sync answers sync, and what else the filesystem has', async () => {
     const inner = await filled({ '/d/': '' })
     const wrapped = pipe(

@@ -1,7 +1,8 @@
 // The rules of faults(): what one may say, which calls it concerns, and the dice.
-import { OptionError, errnoOf } from '../../index.js'
+import { OptionError, errnoName, errnoOf } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
-import { checkNames, handlerInfo } from './proxy.js'
+import { checkNames, checkOption, isInteger, isWithin } from './checks.js'
+import { handlerInfo } from './proxy.js'
 
 /** When to fail, and how. Everything that a rule does not say applies to all; latency goes before the other effects. */
 export interface FaultRule {
@@ -35,7 +36,37 @@ export interface Armed {
 }
 
 const CONDITIONS = ['operation', 'path', 'probability', 'after', 'times'] as const
+// What setTimeout can wait.
+const MOST_LATENCY = 2 ** 31 - 1
 const EFFECTS = ['errno', 'latency', 'short', 'hang'] as const
+
+/** What the values of a rule must be. */
+const FIT: Record<keyof FaultRule, readonly [string, (value: unknown) => boolean]> = {
+  operation: [
+    'the name of a handler, or an array of some',
+    (value) => typeof value === 'string' || (Array.isArray(value) && value.length > 0),
+  ],
+  path: [
+    'a path from the root such as `/d/f`, a RegExp or a function',
+    (value) => typeof value === 'function' || value instanceof RegExp || isPath(value),
+  ],
+  probability: ['a number from 0 to 1', isWithin(0, 1)],
+  after: ['a number of calls, an integer from 0', isInteger(0)],
+  times: ['a number of calls, an integer from 0', (value) => value === Infinity || isInteger(0)(value)],
+  errno: ['an errno that Linux knows, by name or number', (value) => errnoIn(value) !== undefined],
+  latency: [
+    `milliseconds from 0 to ${MOST_LATENCY}, or two such numbers, the smaller first`,
+    (value) => {
+      const ends: unknown[] = Array.isArray(value) ? value : [value, value]
+      return ends.length === 2 && ends.every(isWithin(0, MOST_LATENCY)) && Number(ends[0]) <= Number(ends[1])
+    },
+  ],
+  short: ['a number from 0 to 1', isWithin(0, 1)],
+  hang: ['true or false', (value) => typeof value === 'boolean'],
+}
+
+const isPath = (value: unknown): boolean =>
+  typeof value === 'string' && (value === '/' || (value.startsWith('/') && !value.endsWith('/')))
 
 const SILENT: ReadonlySet<HandlerName> = new Set(['forget', 'release', 'releasedir'])
 
@@ -53,23 +84,24 @@ export function concerns(
 
 /** Checks a rule; throws an OptionError for one that cannot work. */
 export function arm(rule: FaultRule): Armed {
-  const { operation, errno, probability = 1, short = 0, latency = 0 } = rule
   checkNames('a fault', rule, [...CONDITIONS, ...EFFECTS])
-  if (![latency].flat().every((milliseconds) => typeof milliseconds === 'number' && milliseconds >= 0))
-    throw new OptionError('`latency` of a fault must be milliseconds, or two such numbers')
-  const number =
-    typeof errno === 'string' ? errnoOf(errno) : errno === undefined ? undefined : -Math.abs(errno)
-  if (errno !== undefined && (number === undefined || number === 0))
-    throw new OptionError(`a fault has the errno ${JSON.stringify(errno)}, which Linux does not know`)
-  if (!(probability >= 0 && probability <= 1) || !(short >= 0 && short <= 1))
-    throw new OptionError('`probability` and `short` of a fault must be from 0 to 1')
+  for (const [name, [wanted, fits]] of Object.entries(FIT)) {
+    const value = rule[name as keyof FaultRule]
+    if (value !== undefined) checkOption('a fault', name, value, wanted, fits)
+  }
+  const { operation, errno } = rule
   const operations = operation === undefined ? undefined : new Set<HandlerName>([operation].flat())
   const strange = [...(operations ?? [])].find((name) => !handlerInfo.has(name))
   if (strange !== undefined)
     throw new OptionError(`a fault is for the operation \`${strange}\`, which no filesystem has`)
-  if (EFFECTS.every((effect) => rule[effect] === undefined))
+  if (EFFECTS.every((effect) => rule[effect] === undefined || rule[effect] === false))
     throw new OptionError(`a fault without ${EFFECTS.join(', ')} has no effect`)
-  return { rule, errno: number, operations, seen: 0, struck: 0 }
+  return { rule, errno: errno === undefined ? undefined : errnoIn(errno), operations, seen: 0, struck: 0 }
+}
+
+function errnoIn(errno: unknown): number | undefined {
+  if (typeof errno === 'string') return errnoOf(errno)
+  return typeof errno === 'number' && errnoName(errno) !== undefined ? -Math.abs(errno) : undefined
 }
 
 /** A small generator of random numbers from 0 to 1 that a seed repeats. */

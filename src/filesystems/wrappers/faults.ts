@@ -1,10 +1,11 @@
 // faults(): a filesystem that fails now and then, in ways that are asked for and can be repeated.
-import { EINTR } from '../../index.js'
+import { EINTR, OptionError } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
+import { checkNames, checkOption, isInteger, shown } from './checks.js'
 import { arm, concerns, mulberry32 } from './fault-rules.js'
 import type { Armed, FaultRule } from './fault-rules.js'
 import { Paths } from './paths.js'
-import { changed, checkNames, served, settle, wrap } from './proxy.js'
+import { changed, served, settle, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem, Next } from './proxy.js'
 
 /**
@@ -25,7 +26,9 @@ export function faults<Fs extends AnyFilesystem>(
 ): Fs {
   checkNames('faults()', options, ['seed'])
   const { seed = 1 } = options
-  const armed = rules.map(arm)
+  checkOption('faults()', 'seed', seed, 'an integer', isInteger(Number.MIN_SAFE_INTEGER))
+  if (!Array.isArray(rules)) throw new OptionError(`faults() takes an array of rules, not ${shown(rules)}`)
+  const armed = rules.map((rule: FaultRule) => arm(rule))
   const random = mulberry32(seed)
   const paths = new Paths()
   const strike = (name: HandlerName, request: AnyCall): Armed | undefined =>

@@ -2,7 +2,8 @@
 import { EINTR, EIO, ENOSPC, OptionError } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
 import { Bucket } from './bucket.js'
-import { attempt, checkNames, isPromise, served, wrap } from './proxy.js'
+import { checkNames, checkOption, isWithin } from './checks.js'
+import { attempt, isPromise, served, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem, Next } from './proxy.js'
 import { Space } from './space.js'
 
@@ -14,7 +15,7 @@ export interface LimitOptions {
   operationsPerSecond?: number
   /** Bytes that all files together may hold. */
   size?: number
-  /** Bytes that they hold already. Default 0. */
+  /** Bytes that they hold already; goes with `size`. Default 0. */
   used?: number
 }
 
@@ -28,18 +29,23 @@ export interface LimitOptions {
  * await mount('/mnt', limit(filesystem, { bytesPerSecond: 1e6, size: 100 * 2 ** 20 }))
  * ```
  *
- * Throws an OptionError for a limit that is not above 0, or not known.
+ * Throws an OptionError for a limit that is no number above 0, or not known.
  */
 export function limit<Fs extends AnyFilesystem>(inner: Fs, options: LimitOptions): Fs {
   checkNames('limit()', options, ['bytesPerSecond', 'operationsPerSecond', 'size', 'used'])
-  for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined && !(value > 0 || (name === 'used' && value === 0)))
-      throw new OptionError(`option \`${name}\` of limit() must be a number above 0, not ${String(value)}`)
+  const { used, ...limits } = options
+  const { bytesPerSecond, operationsPerSecond, size } = limits
+  const isLimit = (value: unknown): boolean => value !== 0 && isWithin(0, Number.MAX_VALUE)(value)
+  for (const [name, value] of Object.entries(limits))
+    if (value !== undefined)
+      checkOption('limit()', name, value, 'a number above 0, or left out for no limit', isLimit)
+  if (used !== undefined) {
+    checkOption('limit()', 'used', used, 'a number of bytes, 0 or more', isWithin(0, Number.MAX_VALUE))
+    if (size === undefined) throw new OptionError('option `used` of limit() says nothing without `size`')
   }
-  const { bytesPerSecond, operationsPerSecond, size } = options
   const bytes = bytesPerSecond === undefined ? undefined : new Bucket(bytesPerSecond)
   const calls = operationsPerSecond === undefined ? undefined : new Bucket(operationsPerSecond)
-  const space = size === undefined ? undefined : new Space(size, options.used ?? 0)
+  const space = size === undefined ? undefined : new Space(size, used ?? 0)
 
   const answered = (name: HandlerName, request: AnyCall, answer: unknown, reserved: number): unknown => {
     const told = space === undefined ? answer : space.learn(name, request, answer, reserved)

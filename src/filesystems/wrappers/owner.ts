@@ -1,6 +1,7 @@
 // owner(): everything belongs to one user, whoever made it and whoever asks.
-import { EPERM, FATTR_GID, FATTR_MODE, FATTR_UID, OptionError } from '../../index.js'
+import { EPERM, FATTR_GID, FATTR_MODE, FATTR_UID } from '../../index.js'
 import type { Attr, Statx } from '../../index.js'
+import { checkNames, checkOption, isInteger } from './checks.js'
 import { changed, mapEntries, settle, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem } from './proxy.js'
 
@@ -24,16 +25,14 @@ const MAX_ID = 0xffff_fffe
  * await mount('/mnt', owner(filesystem, { uid: 1000, gid: 1000, umask: 0o077 }), { allowOther: true })
  * ```
  *
- * Throws an OptionError for ids that are none.
+ * Throws an OptionError for ids and bits that are none, and for options that are not known.
  */
-export function owner<Fs extends AnyFilesystem>(inner: Fs, { uid, gid, umask = 0 }: OwnerOptions): Fs {
-  for (const [name, value] of Object.entries({ uid, gid, umask })) {
-    if (!Number.isInteger(value) || value < 0 || value > MAX_ID)
-      throw new OptionError(
-        `option \`${name}\` of owner() must be an integer from 0 to ${MAX_ID}, not ${value}`,
-      )
-  }
-  const mask = umask & 0o777
+export function owner<Fs extends AnyFilesystem>(inner: Fs, options: OwnerOptions): Fs {
+  checkNames('owner()', options, ['uid', 'gid', 'umask'])
+  const { uid, gid, umask: mask = 0 } = options
+  for (const [name, value] of Object.entries({ uid, gid }))
+    checkOption('owner()', name, value, `an integer from 0 to ${MAX_ID}`, isInteger(0, MAX_ID))
+  checkOption('owner()', 'umask', mask, 'permission bits, an integer from 0 to 0o777', isInteger(0, 0o777))
   const shown = <Attributes extends Attr | Statx>(attributes: Attributes): Attributes => ({
     ...attributes,
     uid,

@@ -1,8 +1,8 @@
 // What the wrappers share: a filesystem that passes every call on to another one, and what to do with its answers.
-import { OptionError } from '../../index.js'
 import { operationsByName } from '../../protocol/index.js'
 import type { HandlerName, OperationInfo } from '../../protocol/index.js'
 import type { Filesystem, Request } from '../../index.js'
+import { checkFilesystem } from './checks.js'
 
 /** A filesystem whatever the type of its names. */
 export type AnyFilesystem = Filesystem | Filesystem<Buffer>
@@ -34,8 +34,7 @@ export function wrap<Fs extends AnyFilesystem>(
   around: Around,
   added: readonly HandlerName[] = [],
 ): Fs {
-  if (typeof inner !== 'object' || inner === null)
-    throw new OptionError(`a wrapper needs a filesystem, not ${inner === null ? 'null' : typeof inner}`)
+  checkFilesystem('a wrapper', inner)
   const wrapped: Record<PropertyKey, unknown> = {}
   const handlers = inner as Handlers
   for (const key of keysOf(inner)) {
@@ -52,13 +51,6 @@ export function wrap<Fs extends AnyFilesystem>(
     Object.defineProperty(wrapped, name, { value, enumerable: true, configurable: true })
   }
   return wrapped as Fs
-}
-
-/** Throws an OptionError for a name that `whose` does not know: what is misspelt would be ignored. */
-export function checkNames(whose: string, given: object, known: readonly string[]): void {
-  const unknown = Object.keys(given).find((name) => !known.includes(name))
-  if (unknown !== undefined)
-    throw new OptionError(`${whose} has no \`${unknown}\`; there is ${known.join(', ')}`)
 }
 
 /** Every property of an object and of its classes. */

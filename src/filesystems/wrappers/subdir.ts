@@ -1,6 +1,7 @@
 // subdir(): a directory of a filesystem as the root of another one.
 import { ENOENT, ENOTDIR, OptionError } from '../../index.js'
 import type { Entry, Negotiation, Notifier } from '../../index.js'
+import { shown } from './checks.js'
 import { initWith } from './notifier.js'
 import { attempt, changed, isPromise, mapEntries, settle, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem } from './proxy.js'
@@ -24,6 +25,8 @@ const NODEIDS = ['nodeid', 'newdir', 'oldnodeid', 'nodeidOut'] as const
  * ```
  */
 export function subdir<Fs extends AnyFilesystem>(inner: Fs, path: string | Buffer): Fs {
+  if (typeof path !== 'string' && !Buffer.isBuffer(path))
+    throw new OptionError(`the path of subdir() must be a string or a Buffer, not ${shown(path)}`)
   const names = namesOf(path)
   if (names.some((name) => String(name) === '.' || String(name) === '..'))
     throw new OptionError(

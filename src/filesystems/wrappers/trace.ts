@@ -1,4 +1,5 @@
 // trace(): tells of every call of a filesystem and of its answer.
+import { checkOption } from './checks.js'
 import { isPromise, wrap } from './proxy.js'
 import type { AnyFilesystem } from './proxy.js'
 import { TraceEvent } from './trace-event.js'
@@ -10,11 +11,14 @@ import { TraceEvent } from './trace-event.js'
  * ```ts
  * await mount('/mnt', trace(filesystem, ({ operation, microseconds }) => histogram[operation].record(microseconds)))
  * ```
+ *
+ * Throws an OptionError for a sink that is no function.
  */
 export function trace<Fs extends AnyFilesystem>(
   inner: Fs,
   sink: (event: TraceEvent) => void = (event) => console.error(String(event)),
 ): Fs {
+  checkOption('trace()', 'sink', sink, 'a function', (value) => typeof value === 'function')
   return wrap(inner, (operation, request, next) => {
     const started = performance.now()
     const tell = (outcome: { result?: unknown; error?: unknown }, async: boolean): void =>

@@ -2,6 +2,7 @@
 import { ENOENT, ESTALE, EXDEV, OptionError } from '../../index.js'
 import type { Filesystem, Negotiation, Notifier, SessionOptions } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
+import { checkFilesystem, shown } from './checks.js'
 import { initWith } from './notifier.js'
 import { handlerInfo, settle } from './proxy.js'
 import type { AnyCall, AnyFilesystem } from './proxy.js'
@@ -51,7 +52,10 @@ export type UnionFilesystem<Name extends string | Buffer = string> = Filesystem<
 export function union<Name extends string | Buffer = string>(
   given: readonly Filesystem<Name>[],
 ): UnionFilesystem<Name> {
+  if (!Array.isArray(given))
+    throw new OptionError(`union() takes an array of filesystems, not ${shown(given)}`)
   if (given.length === 0) throw new OptionError('union() needs a filesystem at least')
+  for (const [layer, filesystem] of given.entries()) checkFilesystem(`layer ${layer} of union()`, filesystem)
   const mountOptions = mergedOptions(given.map(optionsOf))
   const filesystems = (given as readonly AnyFilesystem[]).map((layer) =>
     optionsOf(layer).readOnly ? readonly(layer) : layer,
