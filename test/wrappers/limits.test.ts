@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { constants } from 'node:fs'
 import { describe, it } from 'node:test'
-import { ENOSPC, connect } from 'devfuse'
+import { ENOSPC, FOPEN_NOFLUSH, FOPEN_PASSTHROUGH, connect } from 'devfuse'
 import type { Filesystem } from 'devfuse'
 import { STATX_MODE } from 'devfuse/syscalls'
 import { faults, limit } from 'devfuse/wrappers'
@@ -68,6 +68,28 @@ describe('faults', { skip }, () => {
     await using handle = await writing.open('/f', 'r+')
     assert.equal((await handle.write('abcdefgh', 0)).bytesWritten, 4)
     assert.equal(await writing.readFile('/f', 'utf8'), 'abcd456789')
+  })
+
+  it('leave sizes alone that are not those of reads and writes', async (t) => {
+    const fs = viewed(t, faults(await filled({ '/f': '01234567' }), [{ short: 0.5 }]))
+    await fs.truncate('/f', 6)
+    assert.equal((await fs.stat('/f')).size, 6)
+  })
+
+  it('serve files whose filesystem passes them through, whatever form it answers in', async () => {
+    const inner: Filesystem = {
+      open: () => ({ fh: 1, openFlags: FOPEN_PASSTHROUGH | FOPEN_NOFLUSH, backingId: 7 }),
+      read: () => Buffer.from('served'),
+      write: ({ size }) => size,
+    }
+    await using kernel = await connect(faults(inner, []))
+    const { error, openFlags } = await kernel.send('open')
+    assert.deepEqual([error, openFlags], [0, FOPEN_NOFLUSH])
+  })
+
+  it('are for one thread, as limits are', () => {
+    assert.equal(faults({ shareable: true }, []).shareable, false)
+    assert.equal(limit({ shareable: true }, {}).shareable, false)
   })
 
   it('hang until the caller is interrupted, and wait', async (t) => {

@@ -5,13 +5,13 @@ import { checkNames, checkOption, isInteger, shown } from './checks.js'
 import { arm, concerns, mulberry32 } from './fault-rules.js'
 import type { Armed, FaultRule } from './fault-rules.js'
 import { Paths } from './paths.js'
-import { changed, served, settle, wrap } from './proxy.js'
+import { changed, forOneThread, served, settle, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem, Next } from './proxy.js'
 
 /**
  * Makes calls of `inner` fail by `rules`; of those that concern a call the first that strikes counts. The same `seed` and the same
  * calls give the same faults. So that reads and writes can be met, files are opened without passthrough where `inner` has handlers
- * for both.
+ * for both. Threads would each count and throw dice by themselves, so the result is not `shareable`.
  *
  * ```ts
  * const flaky = faults(filesystem, [{ operation: 'write', path: /\.db$/, probability: 0.1, errno: 'ENOSPC' }], { seed: 7 })
@@ -39,30 +39,37 @@ export function faults<Fs extends AnyFilesystem>(
       return ++one.struck > 0
     })
 
-  return wrap(inner, (name, request, next) => {
+  const faulty = wrap(inner, (name, request, next) => {
     const met = strike(name, request)
-    const answer = met === undefined ? next() : suffer(met, request, next, random)
+    const answer = met === undefined ? next() : suffer(met, name, request, next, random)
     return settle(answer, (value) => {
       const told = paths.learn(name, request, value)
       return name === 'open' || name === 'create' || name === 'tmpfile' ? served(inner, told) : told
     })
   })
+  return forOneThread(faulty)
 }
 
-function suffer({ rule, errno }: Armed, request: AnyCall, next: Next, random: () => number): unknown {
+function suffer(
+  { rule, errno }: Armed,
+  name: HandlerName,
+  request: AnyCall,
+  next: Next,
+  random: () => number,
+): unknown {
   const { latency, short, hang } = rule
   if (latency !== undefined) {
     const [least, most] = typeof latency === 'number' ? [latency, latency] : latency
     const rest = { ...rule, latency: undefined }
     const wait = least + random() * (most - least)
     return later(request, wait).then((interrupted) =>
-      interrupted ? EINTR : suffer({ rule: rest, errno } as Armed, request, next, random),
+      interrupted ? EINTR : suffer({ rule: rest, errno } as Armed, name, request, next, random),
     )
   }
   if (hang) return later(request, undefined).then(() => EINTR)
   if (errno !== undefined) return errno
-  const { size, data } = request as { size?: number; data?: Uint8Array }
-  if (short === undefined || size === undefined) return next()
+  if (short === undefined || (name !== 'read' && name !== 'write')) return next()
+  const { size, data } = request as unknown as { size: number; data?: Uint8Array }
   const less = Math.max(1, Math.floor(size * short))
   return next(
     changed(request, data === undefined ? { size: less } : { size: less, data: data.subarray(0, less) }),

@@ -3,7 +3,7 @@ import { EINTR, EIO, ENOSPC, OptionError } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
 import { Bucket } from './bucket.js'
 import { checkNames, checkOption, isWithin } from './checks.js'
-import { attempt, isPromise, served, wrap } from './proxy.js'
+import { attempt, forOneThread, isPromise, served, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem, Next } from './proxy.js'
 import { Space } from './space.js'
 
@@ -23,7 +23,7 @@ export interface LimitOptions {
  * Limits the rate and the size of `inner`. What exceeds the rate waits, in order. What would exceed the size is ENOSPC, and statfs
  * tells the limit and what is left of it. Counted is by how much files grow and shrink through this wrapper, beginning with `used`; a
  * file that is removed gives its bytes back with its last FORGET. Files are opened without passthrough where `inner` has
- * handlers for reading and writing, so that they can be met.
+ * handlers for reading and writing, so that they can be met. Several threads would each count by themselves, so the result is not `shareable`.
  *
  * ```ts
  * await mount('/mnt', limit(filesystem, { bytesPerSecond: 1e6, size: 100 * 2 ** 20 }))
@@ -62,7 +62,7 @@ export function limit<Fs extends AnyFilesystem>(inner: Fs, options: LimitOptions
     return attempt(next, (answer) => answered(name, request, answer, reserved), failed)
   }
 
-  return wrap(
+  const limited = wrap(
     inner,
     (name, request, next) => {
       if (name === 'forget') {
@@ -78,4 +78,5 @@ export function limit<Fs extends AnyFilesystem>(inner: Fs, options: LimitOptions
     },
     space === undefined ? [] : ['statfs'],
   )
+  return forOneThread(limited)
 }

@@ -1,4 +1,5 @@
 // What the wrappers share: a filesystem that passes every call on to another one, and what to do with its answers.
+import { FOPEN_PASSTHROUGH } from '../../index.js'
 import { operationsByName } from '../../protocol/index.js'
 import type { HandlerName, OperationInfo } from '../../protocol/index.js'
 import type { Filesystem, Request } from '../../index.js'
@@ -116,5 +117,11 @@ async function* mapAsync(
 export function served(inner: AnyFilesystem, answer: unknown): unknown {
   if (typeof answer !== 'object' || answer === null || !inner.read || !inner.write) return answer
   const { passthrough: _, backing: __, backingId: ___, ...rest } = answer as Record<string, unknown>
-  return rest
+  const { openFlags } = rest
+  return typeof openFlags === 'number' ? { ...rest, openFlags: openFlags & ~FOPEN_PASSTHROUGH } : rest
+}
+
+/** A filesystem for one thread: what a wrapper counts in one, another would not know. */
+export function forOneThread<Fs extends AnyFilesystem>(wrapped: Fs): Fs {
+  return Object.defineProperty(wrapped, 'shareable', { value: false, enumerable: true, configurable: true })
 }
