@@ -155,6 +155,15 @@ describe('owner', { skip }, () => {
     assert.equal((attributes.attr as { uid: number }).uid, 1000)
   })
 
+  it('leaves the groups of the caller behind', () => {
+    let seen: unknown
+    const inner: Filesystem = { mkdir: ({ extensions }) => ((seen = extensions), { nodeid: 2, attr }) }
+    const secctx = [{ name: 'security.selinux', value: Buffer.from('x') }]
+    const request = { unique: 2, nodeid: 1, operation: 'mkdir', mode: 0, extensions: { groups: [7], secctx } }
+    void owner(inner, { uid: 1, gid: 1 }).mkdir?.(request as never)
+    assert.deepEqual(seen, { secctx })
+  })
+
   it('must be a user, and have a mask of permissions', () => {
     assert.throws(() => owner({}, { uid: -1, gid: 0 }), /`uid` .* not -1/)
     assert.throws(() => owner({}, { uid: '1' as never, gid: 0 }), /`uid` .* not '1'/)

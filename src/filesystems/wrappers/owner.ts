@@ -1,6 +1,6 @@
 // owner(): everything belongs to one user, whoever made it and whoever asks.
 import { EPERM, FATTR_GID, FATTR_MODE, FATTR_UID } from '../../index.js'
-import type { Attr, Statx } from '../../index.js'
+import type { Attr, Extensions, Statx } from '../../index.js'
 import { checkNames, checkOption, isInteger } from './checks.js'
 import { changed, mapEntries, settle, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem } from './proxy.js'
@@ -19,7 +19,7 @@ const MAX_ID = 0xffff_fffe
 
 /**
  * Squashes owners: every file of `inner` is shown as owned by `uid` and `gid`, and `inner` is asked by that user, so that what is
- * made belongs to him as well. Changing the owner to that user does nothing, to anybody else is EPERM.
+ * made belongs to him as well, and groups of the caller do not count. Changing the owner to that user does nothing, to anybody else is EPERM.
  *
  * ```ts
  * await mount('/mnt', owner(filesystem, { uid: 1000, gid: 1000, umask: 0o077 }), { allowOther: true })
@@ -48,6 +48,11 @@ export function owner<Fs extends AnyFilesystem>(inner: Fs, options: OwnerOptions
     // FORGET and its kin have no caller.
     if (name === 'forget') return next()
     const asked: Record<string, unknown> = { uid, gid }
+    const { extensions } = request as { extensions?: Extensions }
+    if (extensions?.groups !== undefined) {
+      const { groups: _, ...others } = extensions
+      asked.extensions = others
+    }
     if (name === 'setattr') {
       const { valid, newUid, newGid, mode } = request as AnyCall &
         Record<'valid' | 'newUid' | 'newGid' | 'mode', number>
