@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { constants } from 'node:fs'
 import { describe, it } from 'node:test'
-import { ENOSPC, FOPEN_NOFLUSH, FOPEN_PASSTHROUGH, connect } from 'devfuse'
+import { EIO, ENOSPC, FOPEN_NOFLUSH, FOPEN_PASSTHROUGH, connect } from 'devfuse'
 import type { Filesystem } from 'devfuse'
 import { STATX_MODE } from 'devfuse/syscalls'
 import { faults, limit } from 'devfuse/wrappers'
@@ -27,6 +27,31 @@ describe('faults', { skip }, () => {
     assert.equal(await failure(fs.readFile('/d/e.db')), 'EIO')
     await fs.rename('/d', '/c.d')
     assert.equal(await failure(fs.open('/c.d/a.db')), 'EACCES')
+  })
+
+  it('know a file by the names that it still has', async () => {
+    const file = { ...attr, mode: 0o100644 }
+    const inner: Filesystem = {
+      lookup: () => ({ nodeid: 2, attr: file }),
+      link: () => ({ nodeid: 2, attr: file }),
+      unlink: () => undefined,
+      rename: () => undefined,
+      read: () => Buffer.from('x'),
+    }
+    await using kernel = await connect(faults(inner, [{ operation: 'read', path: '/a', errno: 'EIO' }]))
+    const read = async (): Promise<number> => (await kernel.send('read', { nodeid: 2, size: 1 })).error
+    await kernel.send('lookup', { name: 'a' })
+    await kernel.send('link', { oldnodeid: 2, newname: 'b' })
+    assert.equal(await read(), 0)
+    await kernel.send('unlink', { name: 'b' })
+    assert.equal(await read(), EIO)
+    await kernel.send('rename', { name: 'a', newdir: 1, newname: 'c' })
+    assert.equal(await read(), 0)
+    await kernel.send('unlink', { name: 'c' })
+    assert.equal(await read(), 0)
+    await kernel.send('lookup', { name: 'a' })
+    await kernel.send('unlink', { name: 'a' })
+    assert.equal(await read(), EIO)
   })
 
   it('count what passed and how often they struck', async (t) => {

@@ -9,9 +9,15 @@ const RENAME_EXCHANGE = 2
 const XATTRS: ReadonlySet<string> = new Set(['getxattr', 'setxattr', 'removexattr'])
 const MADE_HERE: ReadonlySet<string> = new Set(['lookup', 'mknod', 'mkdir', 'symlink', 'create'])
 
-/** One path for each nodeid, the last one that was seen of a hard-linked file. */
+interface Place {
+  readonly parent: number
+  readonly name: string
+}
+
+/** One path for each nodeid: of a hard-linked file the last one that was seen and is still there. */
 export class Paths {
-  readonly #known = new Map<number, { parent: number; name: string }>()
+  /** The places where an inode was seen, the one that is told last. A file that was removed keeps its last place. */
+  readonly #places = new Map<number, readonly Place[]>()
   readonly #lookups = new Map<number, number>()
   readonly #names = new Map<string, number>()
 
@@ -22,7 +28,7 @@ export class Paths {
 
   /** What a name in a directory stands for, undefined where that was never asked. */
   at(parent: number, name: string): number | undefined {
-    return this.#names.get(keyOf(parent, name))
+    return this.#names.get(keyOf({ parent, name }))
   }
 
   /** The path that a request is about: of its inode, or of the name in it. */
@@ -47,7 +53,7 @@ export class Paths {
     if (typeof answer === 'number' && answer < 0) return answer
     if (operation === 'rename') this.#move(request)
     if (operation === 'unlink' || operation === 'rmdir')
-      this.#names.delete(keyOf(request.nodeid, String(request.name)))
+      this.#vacate({ parent: request.nodeid, name: String(request.name) })
     if (typeof answer !== 'object' || answer === null) return answer
     if (MADE_HERE.has(operation)) this.#learn((answer as Entry).nodeid, request.nodeid, String(request.name))
     if (operation === 'link') this.#learn((answer as Entry).nodeid, request.nodeid, String(request.newname))
@@ -58,8 +64,7 @@ export class Paths {
 
   #learn(nodeid: number, parent: number, name: string): void {
     if (nodeid === 0 || nodeid === ROOT) return
-    this.#known.set(nodeid, { parent, name })
-    this.#names.set(keyOf(parent, name), nodeid)
+    this.#settle(nodeid, { parent, name })
     this.#lookups.set(nodeid, (this.#lookups.get(nodeid) ?? 0) + 1)
   }
 
@@ -68,44 +73,59 @@ export class Paths {
     if (left > 0) {
       this.#lookups.set(nodeid, left)
     } else {
-      const known = this.#known.get(nodeid)
+      for (const place of this.#places.get(nodeid) ?? [])
+        if (this.#names.get(keyOf(place)) === nodeid) this.#names.delete(keyOf(place))
       this.#lookups.delete(nodeid)
-      this.#known.delete(nodeid)
-      if (known === undefined) return
-      const key = keyOf(known.parent, known.name)
-      if (this.#names.get(key) === nodeid) this.#names.delete(key)
+      this.#places.delete(nodeid)
     }
   }
 
   #move(request: AnyCall): void {
     const { nodeid, newdir, name, newname, flags } = request as AnyCall & { newdir: number; flags: number }
-    const [from, to] = [keyOf(nodeid, String(name)), keyOf(newdir, String(newname))]
-    const [moved, replaced] = [this.#names.get(from), this.#names.get(to)]
-    this.#put(from, nodeid, String(name), (flags & RENAME_EXCHANGE) === 0 ? undefined : replaced)
-    this.#put(to, newdir, String(newname), moved)
+    const from = { parent: nodeid, name: String(name) }
+    const to = { parent: newdir, name: String(newname) }
+    const [moved, replaced] = [this.#vacate(from), this.#vacate(to)]
+    if (moved !== undefined) this.#settle(moved, to)
+    if (replaced !== undefined && (flags & RENAME_EXCHANGE) !== 0) this.#settle(replaced, from)
   }
 
-  #put(key: string, parent: number, name: string, nodeid: number | undefined): void {
-    if (nodeid === undefined) {
-      this.#names.delete(key)
-    } else {
-      this.#names.set(key, nodeid)
-      this.#known.set(nodeid, { parent, name })
-    }
+  /** An inode is at a place, and the last one that it was seen at. */
+  #settle(nodeid: number, place: Place): void {
+    const last = this.#placeOf(nodeid)
+    this.#names.set(keyOf(place), nodeid)
+    if (last?.parent === place.parent && last.name === place.name) return
+    const others = elsewhere(this.#places.get(nodeid) ?? [], place)
+    this.#places.set(nodeid, [...others.filter((other) => this.#names.get(keyOf(other)) === nodeid), place])
+  }
+
+  /** Nothing is at a place any more; what was there is returned. */
+  #vacate(place: Place): number | undefined {
+    const nodeid = this.#names.get(keyOf(place))
+    if (nodeid === undefined) return undefined
+    this.#names.delete(keyOf(place))
+    const left = elsewhere(this.#places.get(nodeid) ?? [], place)
+    if (left.length > 0) this.#places.set(nodeid, left)
+    return nodeid
+  }
+
+  #placeOf(nodeid: number): Place | undefined {
+    return this.#places.get(nodeid)?.at(-1)
   }
 
   #path(nodeid: number): string {
     const names: string[] = []
     for (
-      let at = this.#known.get(nodeid);
+      let at = this.#placeOf(nodeid);
       at !== undefined && names.length < 4096;
-      at = this.#known.get(at.parent)
+      at = this.#placeOf(at.parent)
     )
       names.unshift(at.name)
     return `/${names.join('/')}`
   }
 }
 
-const keyOf = (parent: number, name: string): string => `${parent}/${name}`
+const keyOf = ({ parent, name }: Place): string => `${parent}/${name}`
+const elsewhere = (places: readonly Place[], { parent, name }: Place): Place[] =>
+  places.filter((place) => place.parent !== parent || place.name !== name)
 const join = (directory: string, name: string): string =>
   directory === '/' ? `/${name}` : `${directory}/${name}`
