@@ -123,6 +123,38 @@ describe('a union whose layer fails in the middle', () => {
     assert.deepEqual([(await kernel.send('create', { name: 'f' })).error, forgotten], [-5, 1])
   })
 
+  it('gives back what a listing told before it failed', async () => {
+    const { layer, owed } = counting({
+      *readdirplus() {
+        void layer.lookup?.(undefined as never)
+        yield { name: 'f', nodeid: 5, attr }
+        broken()
+      },
+    })
+    await using kernel = await connected(layer)
+    const { fh } = await kernel.send('opendir')
+    assert.deepEqual([(await kernel.send('readdir', { fh, size: 4096 })).error, owed()], [-5, 0])
+  })
+
+  it('reports a FORGET that fails, as a session does', async () => {
+    const warnings: string[] = []
+    const listen = ({ message }: Error): void => void warnings.push(message)
+    process.on('warning', listen)
+    try {
+      const late: Filesystem = {
+        ...counting({}).layer,
+        forget: () => Promise.reject(new Error('late')) as never,
+      }
+      await using kernel = await connected(late)
+      const { nodeid } = await kernel.send('lookup', { name: 'd' })
+      kernel.tell('forget', { nodeid, nlookup: 1 })
+      await new Promise((resolve) => setImmediate(resolve))
+      assert.deepEqual(warnings, ['forget of a wrapped filesystem failed'])
+    } finally {
+      process.off('warning', listen)
+    }
+  })
+
   it('closes the directories that it opened', async () => {
     const closed: unknown[] = []
     const layer: Filesystem = { opendir: () => ({ fh: 3 }), releasedir: ({ fh }) => void closed.push(fh) }

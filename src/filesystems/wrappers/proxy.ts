@@ -1,5 +1,5 @@
 // What the wrappers share: a filesystem that passes every call on to another one, and what to do with its answers.
-import { FOPEN_PASSTHROUGH } from '../../index.js'
+import { DevfuseWarning, FOPEN_PASSTHROUGH } from '../../index.js'
 import { operationsByName } from '../../protocol/index.js'
 import type { HandlerName, OperationInfo } from '../../protocol/index.js'
 import type { Filesystem, Request } from '../../index.js'
@@ -89,6 +89,18 @@ export function attempt(
     return failed(error)
   }
   return isPromise(answer) ? answer.then(goOn, failed) : goOn(answer)
+}
+
+/** Gives lookups back to a filesystem. Nobody waits for that, so a failure can only be reported. */
+export function giveBack(filesystem: AnyFilesystem, nodeid: number, nlookup = 1): void {
+  void attempt(
+    () => filesystem.forget?.({ nodeid, nlookup }),
+    () => undefined,
+    (error) =>
+      process.emitWarning(
+        new DevfuseWarning('ERR_DEVFUSE_HANDLER', 'forget of a wrapped filesystem failed', error),
+      ),
+  )
 }
 
 export const isPromise = (value: unknown): value is Promise<unknown> =>

@@ -3,7 +3,7 @@ import { ENOENT, ENOTDIR, OptionError } from '../../index.js'
 import type { Entry, Negotiation, Notifier } from '../../index.js'
 import { shown } from './checks.js'
 import { initWith } from './notifier.js'
-import { attempt, changed, isPromise, mapEntries, settle, wrap } from './proxy.js'
+import { attempt, changed, giveBack, isPromise, mapEntries, settle, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem } from './proxy.js'
 
 const ROOT = 1
@@ -53,17 +53,17 @@ export function subdir<Fs extends AnyFilesystem>(inner: Fs, path: string | Buffe
       () => down(ROOT, 0),
       (top) => {
         if ((top as number) > 0) held.push(...found)
-        else giveBack(found)
+        else giveAllBack(found)
         return top
       },
       (error) => {
-        giveBack(found)
+        giveAllBack(found)
         throw error
       },
     )
   }
-  const giveBack = (nodeids: readonly number[]): void => {
-    for (const nodeid of nodeids) inner.forget?.({ nodeid, nlookup: 1 })
+  const giveAllBack = (nodeids: readonly number[]): void => {
+    for (const nodeid of nodeids) giveBack(inner, nodeid)
   }
   const resolve = (request: AnyCall): number | Promise<number> => {
     if (root !== undefined && (isPromise(root) || root > 0)) return root
@@ -91,13 +91,13 @@ export function subdir<Fs extends AnyFilesystem>(inner: Fs, path: string | Buffe
         // The kernel never forgets its root, and one lookup of it is held already.
         const again =
           name === 'lookup' && top !== ROOT && (answer as Partial<Entry> | undefined)?.nodeid === top
-        if (again) giveBack([top as number])
+        if (again) giveBack(inner, top as number)
         return typeof answer === 'object' && answer !== null && 'nodeid' in answer ? outside(answer) : answer
       })
     })
   })
   const destroy = (): void | Promise<void> => {
-    giveBack(held.splice(0))
+    giveAllBack(held.splice(0))
     root = undefined
     return inner.destroy?.()
   }

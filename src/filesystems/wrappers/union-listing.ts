@@ -84,23 +84,24 @@ export function unionListing(layers: Layers): Handlers {
     const answer = layers.ask(part, plus ? 'readdirplus' : 'readdir', request, { fh: part.fh ?? 0, offset })
     return settle(answer, (listing) => {
       if (typeof listing === 'number') return listing
-      return settle(drain(listing as Iterable<Dirent>), (read) => {
-        const entries = read as (Dirent & Partial<Direntplus>)[]
-        for (const { name, ino, type, attr, nodeid = 0 } of entries) {
-          const text = Buffer.from(name as string).toString('latin1')
-          const isDot = text === '.' || text === '..'
-          if (!isDot && plus)
-            layers.nodes.giveBack({ layer: part.layer, nodeid, lookups: nodeid === 0 ? 0 : 1 })
-          const shown = {
-            name,
-            ino: inoIn(part.layer, ino ?? attr?.ino ?? 0),
-            type: type ?? direntType(attr?.mode ?? 0),
-          }
-          if (!seen.has(text)) seen.set(text, shown)
+      let read = 0
+      let next = offset
+      const take = ({ name, ino, type, attr, nodeid = 0, off }: Dirent & Partial<Direntplus>): void => {
+        read++
+        next = off ?? offset + read
+        const text = Buffer.from(name as string).toString('latin1')
+        const isDot = text === '.' || text === '..'
+        if (!isDot && plus)
+          layers.nodes.giveBack({ layer: part.layer, nodeid, lookups: nodeid === 0 ? 0 : 1 })
+        const shown = {
+          name,
+          ino: inoIn(part.layer, ino ?? attr?.ino ?? 0),
+          type: type ?? direntType(attr?.mode ?? 0),
         }
-        const last = entries.at(-1)
-        if (last === undefined) return undefined
-        const next = last.off ?? offset + entries.length
+        if (!seen.has(text)) seen.set(text, shown)
+      }
+      return settle(forEach(listing as Iterable<Dirent>, take), () => {
+        if (read === 0) return undefined
         return next === offset ? EIO : collect(part, request, next, seen)
       })
     })
@@ -120,11 +121,13 @@ export function unionListing(layers: Layers): Handlers {
   }
 }
 
-function drain(listing: Iterable<Dirent> | AsyncIterable<Dirent>): unknown {
-  if (!(Symbol.asyncIterator in listing)) return [...listing]
-  return (async () => {
-    const entries: Dirent[] = []
-    for await (const entry of listing) entries.push(entry)
-    return entries
-  })()
+/** One by one, so that what came before a failure is not lost. */
+function forEach(listing: Iterable<Dirent> | AsyncIterable<Dirent>, take: (entry: Dirent) => void): unknown {
+  if (Symbol.asyncIterator in listing) {
+    return (async () => {
+      for await (const entry of listing) take(entry)
+    })()
+  }
+  for (const entry of listing) take(entry)
+  return undefined
 }

@@ -1,7 +1,7 @@
 // The inodes of a union: which layers stand behind each, and the lookups that every layer has to get back.
 import { Inode, InodeTable, ROOT_NODEID } from '../../inodes/index.js'
 import type { Attr, Entry } from '../../index.js'
-import { settle } from './proxy.js'
+import { giveBack, settle } from './proxy.js'
 import type { AnyFilesystem } from './proxy.js'
 
 /** One layer's share of an inode. */
@@ -67,7 +67,7 @@ export class UnionNodes {
   }
 
   giveBack({ layer, nodeid, lookups }: Part): void {
-    if (lookups > 0) this.#layers[layer].forget?.({ nodeid, nlookup: lookups })
+    if (lookups > 0) giveBack(this.#layers[layer], nodeid, lookups)
   }
 
   #add(node: UnionNode, part: Part): void {
