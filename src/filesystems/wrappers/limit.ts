@@ -23,7 +23,8 @@ export interface LimitOptions {
  * Limits the rate and the size of `inner`. What exceeds the rate waits, in order. What would exceed the size is ENOSPC, and statfs
  * tells the limit and what is left of it. Counted is by how much files grow and shrink through this wrapper, beginning with `used`; a
  * file that is removed gives its bytes back with its last FORGET. Files are opened without passthrough where `inner` has
- * handlers for reading and writing, so that they can be met. Several threads would each count by themselves, so the result is not `shareable`.
+ * handlers for reading and writing, so that they can be met. Several threads would each count by themselves, so the result is
+ * not `shareable`.
  *
  * ```ts
  * await mount('/mnt', limit(filesystem, { bytesPerSecond: 1e6, size: 100 * 2 ** 20 }))

@@ -19,7 +19,8 @@ const MAX_ID = 0xffff_fffe
 
 /**
  * Squashes owners: every file of `inner` is shown as owned by `uid` and `gid`, and `inner` is asked by that user, so that what is
- * made belongs to him as well, and groups of the caller do not count. Changing the owner to that user does nothing, to anybody else is EPERM.
+ * made belongs to him as well, and groups of the caller do not count. Changing the owner to that user does nothing, to anybody
+ * else is EPERM.
  *
  * ```ts
  * await mount('/mnt', owner(filesystem, { uid: 1000, gid: 1000, umask: 0o077 }), { allowOther: true })
