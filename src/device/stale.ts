@@ -1,9 +1,8 @@
 // Dead mounts at a mount point: a server that was killed leaves its mount behind, where every call fails with ENOTCONN.
 // Before a mount. Only what an earlier run of the same program left is ever taken away.
-import { statfs } from 'node:fs/promises'
 import { describeErrno } from '../protocol/index.js'
 import { loadNative, special } from '../native.js'
-import { MNT_DETACH, UMOUNT_NOFOLLOW } from '../syscalls/index.js'
+import { MNT_DETACH, UMOUNT_NOFOLLOW, syscalls } from '../syscalls/index.js'
 import { runHelper } from './fusermount.js'
 import { MountError } from './mount-error.js'
 import { sourceOf, typeOf } from './mount-options.js'
@@ -34,12 +33,12 @@ export async function clearStaleMounts(path: string, options: MountOptions): Pro
   }
 }
 
-/** A living server may answer one call with ENOTCONN; a dead connection answers nothing else. */
+/**
+ * A living server may answer one call with ENOTCONN; a dead connection answers nothing else. Not asked by node:fs, whose threads keep a
+ * process from ending while a server hangs.
+ */
 export async function isDead(mountPoint: string): Promise<boolean> {
-  return statfs(mountPoint).then(
-    () => false,
-    ({ code }: NodeJS.ErrnoException) => code === 'ENOTCONN',
-  )
+  return (await syscalls.statfsAsync(mountPoint)) === ENOTCONN
 }
 
 /** What tells the mount from the one that these options make; undefined where nothing does. */

@@ -133,9 +133,9 @@ function transportOf({ fd, ring }: Clone, maxWrite: number): Transport {
 /** Makes clones of one connection, in the thread that mounted it. */
 export class Cloning {
   readonly siblings: Siblings
-  /** What the other threads have counted. */
-  readonly counters: Counters[] = []
+  readonly #counters = new Map<number, Counters>()
   readonly #key: string
+  #made = 0
 
   /** `dispatcher` is the one of the thread that mounted; `ended` is called when another thread ended the connection. */
   constructor(dispatcher: Dispatcher) {
@@ -148,10 +148,21 @@ export class Cloning {
     dispatcher.siblings = this.siblings
   }
 
+  /** What the other threads have counted. */
+  get counters(): Counters[] {
+    return [...this.#counters.values()]
+  }
+
   clone(rest: Omit<Clone, 'key' | 'index' | 'counters'>): Clone {
     const counters = Counters.share()
-    const index = this.counters.push(new Counters(counters))
+    const index = ++this.#made
+    this.#counters.set(index, new Counters(counters))
     return { ...rest, key: this.#key, index, counters }
+  }
+
+  /** One that never served. */
+  undo({ index }: Clone): void {
+    this.#counters.delete(index)
   }
 }
 

@@ -140,6 +140,8 @@ function begin(
     transport.detachAtExit(mounted.mountPoint, mounted.minor)
     watch(session, false)
     await serve(session, { mounted, finish }, resolved, transport, team)
+    // Not before: while the mount gets its place, only who makes it can take it away.
+    if (session.fd >= 0) watch(session, resolved.handleSignals)
     return session
   }
   const detachNow = (): void => session?.detachNow()
@@ -156,7 +158,7 @@ async function serve(
 ): Promise<void> {
   if (!resolved.syncInit) await placed(finish, session, transport)
   const [started, finished] = await Promise.allSettled([
-    session.start(),
+    session.start(false),
     resolved.syncInit ? finish() : undefined,
   ])
   if (started.status === 'fulfilled' && finished.status === 'fulfilled') {

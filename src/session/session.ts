@@ -96,8 +96,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   }
 
   /** Not for authors: serves until INIT has been answered. Throws what made it impossible, with nothing left mounted. */
-  async start(): Promise<this> {
-    watch(this, this.#options.handleSignals)
+  async start(signals = this.#options.handleSignals): Promise<this> {
+    watch(this, signals)
     if (this.#options.busyPoll !== undefined) this.#transport.setBusyPoll(this.#options.busyPoll)
     void this.closed.then(() => this.#mounted?.watchdog?.dismiss())
     this.#transport.start(this.#dispatcher)
@@ -215,6 +215,11 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     const rules = { access, owner, allowOther, interruptGrace, timeGran }
     const ring = this.#transport.name === 'ring' ? { ring: { queues, depth: ringDepth } } : {}
     return this.#cloning.clone({ fd, mountPoint, rules, encoding, negotiation, ...ring })
+  }
+
+  /** Not for authors: the thread that the clone was made for cannot serve it. */
+  unclone(clone: Clone): void {
+    this.#cloning?.undo(clone)
   }
 
   /**

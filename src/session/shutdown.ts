@@ -1,6 +1,7 @@
 // Process-wide shutdown: mounts never outlive their process quietly. SIGINT, SIGTERM and SIGHUP unmount
 // every session and then let the signal do its work; process.exit() and crashes detach what is left.
 import { messageOf } from './errors.js'
+import { settlesWithin } from './patience.js'
 
 /** What shutdown needs of a session. */
 export interface Unmountable {
@@ -97,9 +98,12 @@ export function unwatch(session: Unmountable): void {
   if (signalled.size === 0 && installed && !ending) uninstallSignals()
 }
 
+/** How long a signal waits for a mount that is being made, in milliseconds. */
+const PATIENCE = 5000
+
 /**
  * Makes a session whose mount shows before it is there. A signal that comes in between (`signals`) waits for it, and takes it away;
- * `giveUp` makes that wait short. A second one calls `detachNow`.
+ * `giveUp` makes that wait short. A second one, or one that has waited long enough, calls `detachNow`.
  */
 export async function arriving<Live extends Unmountable>(
   signals: boolean,
@@ -110,10 +114,9 @@ export async function arriving<Live extends Unmountable>(
   const pending: Unmountable = {
     shutdown: async () => {
       giveUp?.()
-      await made?.then(
-        (session) => session.shutdown(),
-        () => undefined,
-      )
+      const session = made?.catch(() => undefined) ?? Promise.resolve(undefined)
+      if (await settlesWithin(session, PATIENCE)) await (await session)?.shutdown()
+      else detachNow?.()
     },
     detachNow: () => detachNow?.(),
   }

@@ -5,7 +5,7 @@ import type { Transferable, Worker } from 'node:worker_threads'
 import { clearDeadMount, detachNow } from '../device/unmount.js'
 import type { Mounted } from '../device/mount.js'
 import { throwIfAborted } from './abort.js'
-import { OptionError, warning } from './errors.js'
+import { AbortError, OptionError, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import type { Negotiation } from './init.js'
 import type { Notifier } from './notify.js'
@@ -79,7 +79,11 @@ export async function mountInWorker(
   }
   worker.postMessage(orders, [port2])
   const first = hearOfMount(worker, port, onWarning)
-  const stop = (): void => void giveUp(worker, port, first)
+  let givenUp = false
+  const stop = (): void => {
+    givenUp = true
+    void giveUp(worker, port, first)
+  }
   signal?.addEventListener('abort', stop, { once: true })
   const make = async (): Promise<WorkerSession> => {
     const session = new WorkerSession(worker, port, await first, onWarning)
@@ -91,6 +95,7 @@ export async function mountInWorker(
   } catch (error) {
     await worker.terminate()
     if (signal !== undefined) throwIfAborted(signal)
+    if (givenUp) throw new AbortError('a signal ends the process, nothing is mounted', { cause: error })
     throw error
   } finally {
     signal?.removeEventListener('abort', stop)

@@ -54,13 +54,13 @@ export async function addWorkers(
 }
 
 async function addWorker(session: Session, module: string, workerData: unknown): Promise<Worker> {
-  const clone = session.clone()
   let hired: Recruit | undefined
+  let clone: Clone
   try {
-    hired = new Recruit(module, workerData, [clone.mountPoint])
+    hired = new Recruit(module, workerData, [session.mountPoint])
     await hired.ready
+    clone = session.clone()
   } catch (error) {
-    syscalls.close(clone.fd)
     await hired?.dismiss()
     throw uncloneable('workerData', error)
   }
@@ -107,6 +107,7 @@ export class Recruit {
       await this.#hear('serving')
     } catch (error) {
       await this.worker.terminate()
+      session.unclone(order.clone)
       throw error
     } finally {
       // The thread has taken a copy of its own, or never will.

@@ -7,10 +7,12 @@ import type { Door } from './door.js'
 export type FilesystemStatistics = Required<Statfs> & { type: number; flags: number; fsid: [number, number] }
 
 const TWO_32 = 0x1_0000_0000
+/** struct statfs has 120 bytes. */
+const STATFS_WORDS = 30
 
 export function attributeCalls({ call, callAsync }: Door) {
   const times = new Int32Array(8)
-  const statistics = new Uint32Array(30)
+  const statistics = new Uint32Array(STATFS_WORDS)
   const setTime = (at: number, sec: number, nsec: number) => {
     if (!Number.isSafeInteger(sec) || !Number.isSafeInteger(nsec))
       throw new RangeError(`a time is made of whole seconds and nanoseconds, not of ${sec} and ${nsec}`)
@@ -19,23 +21,23 @@ export function attributeCalls({ call, callAsync }: Door) {
     times[at + 2] = nsec
     times[at + 3] = 0
   }
-  const field = (at: number) => statistics[at + 1] * TWO_32 + statistics[at]
-  const decode = (result: number): FilesystemStatistics | number =>
-    result < 0
-      ? result
-      : {
-          type: statistics[0],
-          bsize: field(2),
-          blocks: field(4),
-          bfree: field(6),
-          bavail: field(8),
-          files: field(10),
-          ffree: field(12),
-          fsid: [statistics[14], statistics[15]],
-          namelen: field(16),
-          frsize: field(18),
-          flags: statistics[20],
-        }
+  const decode = (result: number, words = statistics): FilesystemStatistics | number => {
+    if (result < 0) return result
+    const field = (at: number) => words[at + 1] * TWO_32 + words[at]
+    return {
+      type: words[0],
+      bsize: field(2),
+      blocks: field(4),
+      bfree: field(6),
+      bavail: field(8),
+      files: field(10),
+      ffree: field(12),
+      fsid: [words[14], words[15]],
+      namelen: field(16),
+      frsize: field(18),
+      flags: words[20],
+    }
+  }
   return {
     /** utimensat(2); seconds may be negative, nanoseconds may be UTIME_NOW or UTIME_OMIT. Throws a RangeError for fractions. */
     utimensat(
@@ -68,6 +70,11 @@ export function attributeCalls({ call, callAsync }: Door) {
     truncateAsync: (path: string, size: number): Promise<number> => callAsync(nr.truncate, path, size),
     /** statfs(2), or -errno. */
     statfs: (path: string): FilesystemStatistics | number => decode(call(nr.statfs, path, statistics)),
+    /** statfs(2) on the pool, or -errno: what answers it may be a server that hangs. */
+    async statfsAsync(path: string): Promise<FilesystemStatistics | number> {
+      const words = new Uint32Array(STATFS_WORDS)
+      return decode(await callAsync(nr.statfs, path, words), words)
+    },
     /** fstatfs(2), or -errno; works on O_PATH descriptors. */
     fstatfs: (fd: number): FilesystemStatistics | number => decode(call(nr.fstatfs, fd, statistics)),
   }

@@ -96,6 +96,18 @@ test('a thinned listing goes on exactly where it was, though names went before, 
   })
 })
 
+test('a listing is thinned twice, and a reader went back in between', () => {
+  withListing((listing) => {
+    for (let index = 0; index <= 3000; index++) assert.equal(listing.seek(index), 1)
+    listing.thin()
+    assert.equal(listing.seek(2990), 1)
+    listing.park()
+    listing.thin()
+    assert.deepEqual(namesFrom(listing, 3000), order.slice(3000))
+    assert.deepEqual(namesFrom(listing, 2990), order.slice(2990))
+  })
+})
+
 /** What one stream reads of the source's root, window by window, up to entry `end`. */
 function read(streams: Streams, tree: Tree, from = 0, end = Infinity): { names: string[]; position: number } {
   const names: string[] = []

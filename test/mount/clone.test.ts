@@ -126,6 +126,7 @@ describe('device clones', { skip, timeout: 120_000 }, () => {
     await assert.rejects(addWorkers(session, 'data:text/javascript,', 1, uncloneable), /workerData.*copied/)
     for (const count of [-1, Number.NaN, 'auto' as never])
       await assert.rejects(addWorkers(session, 'data:text/javascript,', count), /how many threads/)
+    assert.equal(session.stats().threads, 1)
     const clone = session.clone()
     const hapless = { shareable: true, init: () => assert.fail('no luck') }
     assert.throws(() => serveClone(clone, hapless), /no luck/)

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { hangingFile } from '../support/hanging-file.js'
-import { mounted, skip, temporary } from '../support/mounting.js'
+import { mounted, run, skip, temporary } from '../support/mounting.js'
 import { isMounted, moduleUrl, places, result, start } from '../support/program.js'
 
 /** A program whose worker runs `before`, then reads the hanging file of `mnt`, and is terminated once `reached` is there. */
@@ -73,6 +73,24 @@ describe(
       process.exit(0)`,
       )
       assert.equal(found, 'waits')
+    })
+
+    it('ends, too, where it mounted on a mount whose server hangs', async (t) => {
+      const times = { atime: 0, mtime: 0, ctime: 0 }
+      const attr = { ino: 1, mode: 0o040755, size: 0, blocks: 0, nlink: 2, uid: 0, gid: 0, ...times }
+      const { mnt } = await mounted(t, {
+        getattr: () => ({ attr, attrValid: 1000 }),
+        statfs: () => new Promise<never>(() => undefined),
+      })
+      await run('stat', [mnt])
+      const found = await result(
+        t,
+        `const session = await mount(${JSON.stringify(mnt)}, { getattr: () => -2 })
+        await session.unmount({ lazy: true })
+        print('done')
+        process.exit(0)`,
+      )
+      assert.equal(found, 'done')
     })
   },
 )

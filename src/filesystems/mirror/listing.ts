@@ -91,7 +91,9 @@ export class Listing {
   thin(): void {
     this.#remember()
     const at = Math.min(this.#at, this.#known)
-    this.#keep(Math.max(at - 1, this.#from), at)
+    // A reader that went back stands where nothing is known any more.
+    if (at <= this.#from) this.#keep(0, 0)
+    else this.#keep(at - 1, at)
   }
 
   /** Goes on with another descriptor of the same directory. */
