@@ -5,7 +5,7 @@ import { FUSE_DEV_IOC_BACKING_CLOSE, FUSE_DEV_IOC_BACKING_OPEN } from '../protoc
 import { requireLinux, systemError } from './errors.js'
 import type { DevfuseWarning, SystemError } from './errors.js'
 import { warning } from './errors.js'
-import { syscalls } from '../syscalls/index.js'
+import { StatxBuffer, syscalls } from '../syscalls/index.js'
 import type { BackingFiles } from '../device/transport.js'
 
 /** The connection as a backing id sees it: a device to close the id on, while there is one. */
@@ -24,11 +24,19 @@ export const isLive = (device: BackingDevice): boolean => device.fd >= 0 || devi
 
 /** Registers `fd` on a connection, whatever it is made of; throws as `BackingId.createRaw` does. */
 export function openBackingOn(device: BackingDevice, fd: number): BackingId {
-  if (device.backing === undefined) return new BackingId(device, BackingId.createRaw(device.fd, fd))
+  if (device.backing === undefined)
+    return new BackingId(device, BackingId.createRaw(device.fd, fd), identityOf(fd))
   requireDescriptor('fd', fd)
   const id = device.backing.open(fd)
   if (id < 0) throw refusedBacking(id, fd)
-  return new BackingId(device, id)
+  return new BackingId(device, id, identityOf(fd))
+}
+
+const found = new StatxBuffer()
+
+/** What tells the real file behind `fd` from any other; empty where the descriptor does not say. */
+export function identityOf(fd: number): string {
+  return syscalls.fstatx(fd, 0, found) < 0 ? '' : `${found.dev}:${found.ino}`
 }
 
 function refusedBacking(errno: number, fd: number): SystemError {
@@ -112,11 +120,14 @@ export function explainBackingError(errno: number): string {
 export class BackingId {
   #device: WeakRef<BackingDevice> | undefined
   readonly #id: number
+  /** Not for authors: which real file it names; empty where that is not known. */
+  readonly identity: string
 
   /** Not for authors: use `session.openBacking(fd)` or `session.wrapBacking(id)`. */
-  constructor(device: BackingDevice, id: number) {
+  constructor(device: BackingDevice, id: number, identity = '') {
     requireId(id)
     this.#id = id
+    this.identity = identity
     this.#device = new WeakRef(device)
     leaks.register(this, { id, device: this.#device }, this)
   }

@@ -9,8 +9,8 @@ import {
   FOPEN_PASSTHROUGH,
   FOPEN_STREAM,
 } from '../protocol/index.js'
-import { O_ACCMODE, O_RDWR, StatxBuffer, syscalls } from '../syscalls/index.js'
-import { explainBackingError, openBackingOn } from './backing.js'
+import { O_ACCMODE, O_RDWR } from '../syscalls/index.js'
+import { explainBackingError, identityOf, openBackingOn } from './backing.js'
 import type { BackingDevice, BackingId } from './backing.js'
 import { OptionError, warning } from './errors.js'
 import type { SystemError } from './errors.js'
@@ -66,7 +66,7 @@ interface InodeMode {
   backingId: number
   /** The id that the library opened itself, closed with the last passthrough open. */
   owned: BackingId | undefined
-  /** Device and inode number of the real file behind it, for the easy form. */
+  /** What tells the real file behind it from others; empty where that is not known. */
   identity: string
 }
 
@@ -128,7 +128,7 @@ export class Passthrough {
     if (inode !== undefined && inode.passthrough > 0) {
       return this.#join(inode, choice, fh, openFlags, explicit, flags)
     }
-    if (explicit !== undefined) return this.#openExplicit(nodeid, inode, fh, openFlags, explicit)
+    if (explicit !== undefined) return this.#openExplicit(nodeid, inode, fh, openFlags, explicit, choice)
     const { passthrough: fd } = choice
     if (fd === undefined) return this.#openServed(nodeid, inode, fh, openFlags, undefined, flags)
 
@@ -141,7 +141,7 @@ export class Passthrough {
     const mode = inode ?? this.#newMode(nodeid)
     mode.backingId = owned.id
     mode.owned = owned
-    mode.identity = identityOf(fd)
+    mode.identity = owned.identity
     this.#count(mode, fh, 'passthrough', fd, flags)
     this.#opens++
     return { fh, openFlags: (openFlags & ~FORBIDDEN) | FOPEN_PASSTHROUGH, backingId: owned.id }
@@ -218,7 +218,9 @@ export class Passthrough {
 
   #refuseToJoin(inode: InodeMode, fd: number, openFlags: number): string | undefined {
     if ((openFlags & UNSEEKABLE) !== 0) return 'FOPEN_NONSEEKABLE and FOPEN_STREAM exclude passthrough'
-    return inode.identity === '' || inode.identity === identityOf(fd)
+    if (inode.identity === '')
+      return 'which real file stands behind the opens that the inode has already is not known: their backing id is a bare one'
+    return inode.identity === identityOf(fd)
       ? undefined
       : 'another real file stands behind the opens that the inode has already'
   }
@@ -229,6 +231,7 @@ export class Passthrough {
     fh: number,
     openFlags: number,
     backingId: number,
+    { backing }: OpenChoice,
   ): ResolvedOpen {
     refuseFlags(openFlags)
     const refusal = this.#agreed ? this.#conflict(inode, openFlags) : this.#unavailable
@@ -237,7 +240,7 @@ export class Passthrough {
     }
     const mode = inode ?? this.#newMode(nodeid)
     mode.backingId = backingId
-    mode.identity = ''
+    mode.identity = backing?.identity ?? ''
     this.#count(mode, fh, 'passthrough', undefined, 0)
     this.#opens++
     return { fh, openFlags: openFlags | FOPEN_PASSTHROUGH, backingId }
@@ -351,13 +354,6 @@ function refuseFlags(openFlags: number): void {
     'FOPEN_KEEP_CACHE, FOPEN_CACHE_DIR, FOPEN_NONSEEKABLE and FOPEN_STREAM cannot go with a backing id, ' +
       `the kernel answers EIO to them (${RULE})`,
   )
-}
-
-const found = new StatxBuffer()
-
-/** What tells one real file from another; empty where the descriptor does not say. */
-function identityOf(fd: number): string {
-  return syscalls.fstatx(fd, 0, found) < 0 ? '' : `${found.dev}:${found.ino}`
 }
 
 function closeOwn(file: OpenFile): void {
