@@ -372,11 +372,7 @@ export class Dispatcher implements RequestReceiver {
   #prepare(negotiation: Negotiation): void {
     const { agreed } = negotiation
     this.#context.setxattrExt = agreed.has('FUSE_SETXATTR_EXT')
-    this.passthrough.negotiated(
-      agreed.has('FUSE_PASSTHROUGH'),
-      negotiation.passthroughUnavailable,
-      agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP'),
-    )
+    this.passthrough.negotiated(agreed, negotiation.passthroughUnavailable)
     // Kernel: it asks without writing back what it has collected, and takes holes for zeros; ENOSYS makes it go by its own size.
     if (agreed.has('FUSE_WRITEBACK_CACHE')) this.#handlers[LSEEK] = undefined
     this.#replies.reserve(negotiation.maxPages * 4096)

@@ -1,6 +1,14 @@
 // A descriptor of the library's own for a file that a filesystem has open, kept as long as anything is at work on it.
 import type { FdData } from '../protocol/index.js'
-import { AT_FDCWD, F_DUPFD_CLOEXEC, O_CLOEXEC, syscalls } from '../syscalls/index.js'
+import {
+  AT_FDCWD,
+  F_DUPFD_CLOEXEC,
+  O_CLOEXEC,
+  S_IFMT,
+  S_IFREG,
+  StatxBuffer,
+  syscalls,
+} from '../syscalls/index.js'
 
 /** What data of an open is served from. */
 export interface ServedDescriptor {
@@ -17,9 +25,12 @@ export class OwnDescriptor {
     this.fd = fd
   }
 
-  /** Opens the file behind `fd` anew; undefined where the process has no descriptor left. */
-  static of(fd: number, access: number): OwnDescriptor | undefined {
-    let own = syscalls.openat(AT_FDCWD, `/proc/self/fd/${fd}`, access | O_CLOEXEC)
+  /**
+   * Opens the file behind `fd` anew, with the first of these access modes that it lets us have. A duplicate does where that is impossible, and
+   * where opening may wait for somebody, as it does for the other end of a FIFO. Undefined where the process has no descriptor left.
+   */
+  static of(fd: number, accesses: readonly number[]): OwnDescriptor | undefined {
+    let own = isRegular(fd) ? reopen(fd, accesses) : -1
     if (own < 0) own = syscalls.fcntl(fd, F_DUPFD_CLOEXEC)
     return own < 0 ? undefined : new OwnDescriptor(own)
   }
@@ -38,6 +49,21 @@ export class OwnDescriptor {
   drop(): void {
     if (--this.#users === 0) syscalls.close(this.fd)
   }
+}
+
+const found = new StatxBuffer()
+
+function isRegular(fd: number): boolean {
+  return syscalls.fstatx(fd, 0, found) >= 0 && (found.mode & S_IFMT) === S_IFREG
+}
+
+function reopen(fd: number, accesses: readonly number[]): number {
+  let own = -1
+  for (const access of accesses) {
+    own = syscalls.openat(AT_FDCWD, `/proc/self/fd/${fd}`, access | O_CLOEXEC)
+    if (own >= 0) break
+  }
+  return own
 }
 
 /** Data of a READ from such a descriptor, which has to stay open until the answer is on its way. */

@@ -9,7 +9,8 @@ import {
   FOPEN_PASSTHROUGH,
   FOPEN_STREAM,
 } from '../protocol/index.js'
-import { O_ACCMODE, O_RDWR } from '../syscalls/index.js'
+import type { InitFlagName } from '../protocol/index.js'
+import { O_ACCMODE, O_RDWR, O_WRONLY } from '../syscalls/index.js'
 import { explainBackingError, identityOf, openBackingOn } from './backing.js'
 import type { BackingDevice, BackingId } from './backing.js'
 import { OptionError, warning } from './errors.js'
@@ -85,6 +86,7 @@ export class Passthrough {
   #agreed = false
   #unavailable: string | undefined = 'INIT has not been answered yet'
   #mmapOfDirect = false
+  #writeback = false
   #opens = 0
 
   /** `silent`: passthrough was turned off by the author, who need not be told. */
@@ -93,11 +95,12 @@ export class Passthrough {
     this.#silent = silent
   }
 
-  /** INIT is done: whether passthrough is agreed on, and why descriptors cannot be passed through all the same. */
-  negotiated(agreed: boolean, unavailable: string | undefined, mmapOfDirect: boolean): void {
-    this.#agreed = agreed
+  /** INIT is done: what was agreed on, and why descriptors cannot be passed through all the same. */
+  negotiated(agreed: ReadonlySet<InitFlagName>, unavailable: string | undefined): void {
+    this.#agreed = agreed.has('FUSE_PASSTHROUGH')
+    this.#mmapOfDirect = agreed.has('FUSE_DIRECT_IO_ALLOW_MMAP')
+    this.#writeback = agreed.has('FUSE_WRITEBACK_CACHE')
     this.#unavailable = unavailable
-    this.#mmapOfDirect = mmapOfDirect
   }
 
   /** Why a descriptor cannot be passed through, undefined where it can. */
@@ -174,7 +177,9 @@ export class Passthrough {
   descriptorOf(nodeid: number, fh: number): ServedDescriptor | undefined {
     const file = this.#inodes.get(nodeid)?.files.get(fh)
     if (file === undefined || file.fd < 0) return undefined
-    file.own ??= OwnDescriptor.of(file.fd, file.access)
+    // Kernel: with writeback, a write to a part of a page reads the rest first, through the handle that writes.
+    const readsToo = this.#writeback && file.access === O_WRONLY
+    file.own ??= OwnDescriptor.of(file.fd, readsToo ? [O_RDWR, O_WRONLY] : [file.access])
     return { fd: file.own?.fd ?? file.fd, own: file.own }
   }
 

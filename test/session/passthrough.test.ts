@@ -1,6 +1,6 @@
 // What the answer to an open becomes, and which file its data come from: the rules of passthrough against the fake kernel.
 import assert from 'node:assert/strict'
-import { constants, openSync, writeFileSync } from 'node:fs'
+import { constants, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -8,9 +8,11 @@ import { FOPEN_DIRECT_IO, FOPEN_PASSTHROUGH } from 'devfuse'
 import type { BackingId, OpenReply, Session, SessionOptions } from 'devfuse'
 import { closeAll } from '../native/calls.js'
 import { serve } from '../support/fake-session.js'
-import { cleanup, temporary } from '../support/mounting.js'
+import { cleanup, run, sh, temporary } from '../support/mounting.js'
+import { as } from '../support/server.js'
 
-const { O_RDWR } = constants
+const EBADF = -9
+const { O_RDONLY, O_WRONLY, O_RDWR, O_NONBLOCK } = constants
 
 /** A session whose opens are answered one after the other, by `answers`. */
 async function bed(answers: (fh: number, session: Session) => OpenReply, options: SessionOptions = {}) {
@@ -73,4 +75,53 @@ describe('an open of the easy form beside an explicit one', () => {
       assert.match(fallbacks.join(), /not known/)
     })
   }
+})
+
+describe('data that the library serves', { timeout: 60_000 }, () => {
+  /** What a process of its own prints that serves `fd`, opened with `flags`, and then runs `script`. */
+  async function elsewhere(flags: number, path: string, options: SessionOptions, script: string, user = 0) {
+    const support = JSON.stringify(new URL('../support/fake-session.js', import.meta.url))
+    const source = `
+      import { openSync } from 'node:fs'
+      import { serve } from ${support}
+      const fd = openSync(${JSON.stringify(path)}, ${flags})
+      const { kernel } = await serve({ open: () => ({ fh: 1, passthrough: fd }) }, ${JSON.stringify(options)})
+      const ask = async (name, more) => (await kernel.request(name, { nodeid: 2, fh: 1, offset: 0, ...more })).error
+      console.log(await ask('open', { flags: ${flags} }), ${script})`
+    const [file, ...args] = [...as(user), process.execPath, '--input-type=module', '-e', source]
+    const { stdout, stderr } = await run(file, args, { timeout: 20_000 })
+    return stdout + stderr
+  }
+
+  it('of a FIFO is an error, and nothing waits for its other end', async (t) => {
+    const fifo = join(temporary(t), 'fifo')
+    await sh(`mkfifo ${fifo}`)
+    // A thread that waits inside open(2) hears of no time limit.
+    const read = "await ask('read', { size: 1 })"
+    assert.equal(await elsewhere(O_RDONLY | O_NONBLOCK, fifo, {}, read), '0 -29\n', 'ESPIPE')
+  })
+
+  const writeback: SessionOptions = { passthrough: 'off', want: ['FUSE_WRITEBACK_CACHE'] }
+
+  it('with writeback can be read through a handle that only writes, as the kernel does for a page', async (t) => {
+    const { x } = files(t)
+    for (const [options, expected] of [
+      [writeback, 'in x'],
+      [{ passthrough: 'off' }, EBADF],
+    ] as const) {
+      const on = await bed((fh) => ({ fh, passthrough: x }), options)
+      await on.open(O_WRONLY)
+      assert.equal(await on.read(1), expected)
+    }
+  })
+
+  it('with writeback can be written all the same where the file may not be read', async (t) => {
+    const folder = temporary(t)
+    const path = join(folder, 'file')
+    writeFileSync(path, 'text')
+    await sh(`chmod 755 ${folder}; chmod 222 ${path}`)
+    const both = "await ask('write', { data: Buffer.from('more') }), await ask('read', { size: 1 })"
+    assert.equal(await elsewhere(O_WRONLY, path, writeback, both, 65534), `0 0 ${EBADF}\n`)
+    assert.equal(readFileSync(path, 'utf8'), 'more')
+  })
 })
