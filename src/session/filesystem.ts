@@ -19,7 +19,8 @@ export interface BackedBy {
    * Passthrough, the easy form: a descriptor of the real file behind this one. The kernel reads and writes it by itself
    * from now on; the library keeps one backing id per inode and closes it after the last release. Where that is
    * impossible the library serves the data, with `read` and `write` of the filesystem or, without them, from this
-   * descriptor. Keep it open until `release`.
+   * descriptor. While the inode is open with another real file, that does not hold for mmap(2): the kernel maps the file that
+   * it has already. Keep the descriptor open until `release`.
    */
   passthrough?: number
   /** Passthrough, the explicit form: an id from `session.openBacking(fd)`, kept alive by the author. */

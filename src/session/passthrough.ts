@@ -78,6 +78,11 @@ const UNSEEKABLE = FOPEN_NONSEEKABLE | FOPEN_STREAM
 
 const RULE = 'Documentation/filesystems/fuse-passthrough.rst'
 
+const ANOTHER_FILE = 'another real file stands behind the opens that the inode has already'
+const UNKNOWN_FILE =
+  'nobody knows which real file stands behind the opens that the inode has already, by a bare backing id'
+const MAPPINGS = 'mmap(2) still shows that file, because the kernel maps no other'
+
 export class Passthrough {
   readonly #device: BackingDevice
   readonly #inodes = new Map<number, InodeMode>()
@@ -217,17 +222,14 @@ export class Passthrough {
       return { fh, openFlags: (openFlags & ~FORBIDDEN) | FOPEN_PASSTHROUGH, backingId }
     }
     // Kernel: while an inode is in passthrough mode, the only other legal open is one that says
-    // PASSTHROUGH | DIRECT_IO with the same id; its reads and writes come to the server.
+    // PASSTHROUGH | DIRECT_IO with the same id; its reads and writes come to the server, its mappings do not.
     return { fh, openFlags: (openFlags & ~FORBIDDEN) | FOPEN_PASSTHROUGH | FOPEN_DIRECT_IO, backingId }
   }
 
   #refuseToJoin(inode: InodeMode, fd: number, openFlags: number): string | undefined {
     if ((openFlags & UNSEEKABLE) !== 0) return 'FOPEN_NONSEEKABLE and FOPEN_STREAM exclude passthrough'
-    if (inode.identity === '')
-      return 'which real file stands behind the opens that the inode has already is not known: their backing id is a bare one'
-    return inode.identity === identityOf(fd)
-      ? undefined
-      : 'another real file stands behind the opens that the inode has already'
+    if (inode.identity === '') return `${UNKNOWN_FILE}; ${MAPPINGS}`
+    return inode.identity === identityOf(fd) ? undefined : `${ANOTHER_FILE}; ${MAPPINGS}`
   }
 
   #openExplicit(
