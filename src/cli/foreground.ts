@@ -51,7 +51,7 @@ export async function untilClosed(session: Session, values: OptionValues, ready:
   // The library unmounts on these signals and would then let them end the process; we end with a status instead.
   for (const signal of SIGNALS) process.on(signal, () => undefined)
   if (values.quiet !== true) process.stdout.write(`${ready}\n`)
-  const { reason } = await session.closed
+  const { reason, leftBehind = false } = await session.closed
   // What went wrong was reported as a warning.
-  return reason === 'unmount' || reason === 'outside' ? EXIT_OK : EXIT_FAILURE
+  return (reason === 'unmount' || reason === 'outside') && !leftBehind ? EXIT_OK : EXIT_FAILURE
 }

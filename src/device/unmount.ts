@@ -42,13 +42,16 @@ function placeOf(mounted: Mounted): string | undefined {
     mount?.major === mounted.major && mount.minor === mounted.minor && isFuse(mount)
   const ours = mounts.filter(isOurs)
   // Once a connection has ended its number may be somebody else's, at any other path.
-  const elsewhere = isAlive(mounted) ? ours.map(({ mountPoint }) => mountPoint) : []
-  const paths = [mounted.mountPoint, ...elsewhere]
-  const reachable = paths.find((path) => isOurs(findMount(path, mounts)))
-  return reachable ?? (elsewhere.length > 0 ? COVERED : undefined)
+  const alive = isAlive(mounted)
+  const places = ours
+    .map(({ mountPoint }) => mountPoint)
+    .filter((path) => alive || path === mounted.mountPoint)
+  const reachable = [mounted.mountPoint, ...places].find((path) => isOurs(findMount(path, mounts)))
+  return reachable ?? (places.length > 0 ? COVERED : undefined)
 }
 
 const COVERED = ''
+const COVERED_SAID = 'another mount covers it; unmount that one first'
 
 /** Whether the mount of a connection that has ended is still where it was made. */
 export function isLeftBehind(mounted: Mounted): boolean {
@@ -68,10 +71,11 @@ export interface Unmounted {
  * itself, or fusermount3. `lazy` detaches the mount at once and lets open files end by themselves; `abort` ends them.
  */
 export async function unmountDevice(mounted: Mounted, how: 'clean' | 'lazy' | 'abort'): Promise<Unmounted> {
+  if (mounted.how === 'fd') return { errno: 0, said: '', nowhere: true }
   const path = placeOf(mounted)
-  if (mounted.how === 'fd' || path === undefined) return { errno: 0, said: '', nowhere: true }
-  if (path === COVERED) return { errno: EBUSY, said: 'another mount covers it; unmount that one first' }
   if (how === 'abort' && isAlive(mounted)) abortConnection(mounted)
+  if (path === undefined) return { errno: 0, said: '', nowhere: true }
+  if (path === COVERED) return { errno: EBUSY, said: COVERED_SAID }
   const lazy = how !== 'clean'
   if (mounted.how !== 'fusermount3') {
     const errno = await loadNative().syscallAsyncUtf8(special.umount, path, flagsOf(how), 0)
@@ -96,13 +100,17 @@ export async function unmountDevice(mounted: Mounted, how: 'clean' | 'lazy' | 'a
 
 /**
  * Takes away what a connection that has ended left behind: the dead mount at its path, where every call fails with ENOTCONN.
- * Kernel: its number is the next mount's as soon as it is gone, so one that lives there is somebody else's.
+ * Kernel: its number is the next mount's as soon as it is gone, so one that lives there is somebody else's. Resolves with why the
+ * dead mount stays there, undefined where none does.
  */
-export async function clearDeadMount(mounted: Mounted): Promise<void> {
+export async function clearDeadMount(mounted: Mounted): Promise<string | undefined> {
   const ended = { ...mounted, fd: -1 }
   const path = placeOf(ended)
-  if (path === undefined || path === COVERED) return
-  if (!mayAsk(path) || (await isDead(path))) await unmountDevice(ended, 'lazy')
+  if (path === undefined) return undefined
+  if (path === COVERED) return COVERED_SAID
+  if (mayAsk(path) && !(await isDead(path))) return undefined
+  const { errno, said } = await unmountDevice(ended, 'lazy')
+  return errno < 0 ? said : undefined
 }
 
 /** Kernel: statfs(2) of a mount that belongs to another user says 0, dead or alive. */

@@ -14,6 +14,11 @@ export interface Closed {
   reason: 'unmount' | 'outside' | 'aborted' | 'error'
   /** What the device said last, negative; 0 after an unmount. */
   errno: number
+  /**
+   * The mount could not be taken away and is still there, dead: every call on it fails with ENOTCONN. A warning says why;
+   * `devfuse unmount` clears it.
+   */
+  leftBehind?: true
 }
 
 /** What the last word of the device means, where we did not end it ourselves. */

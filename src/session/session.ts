@@ -57,6 +57,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   /** Unmounts of ours under way, and whether one has worked. */
   #attempts = 0
   #unmounted = false
+  /** The mount outlives us, dead. */
+  #leftBehind = false
   /** The last of these attempts, without what follows on it. */
   #leaving: Promise<unknown> = Promise.resolve()
   readonly #over: Promise<void>
@@ -297,6 +299,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
       const { errno, said, nowhere } = await unmounting
       detachedBefore = nowhere === true
       if (errno < 0) {
+        // Nothing more is tried, and whoever asked ends the session.
+        this.#leftBehind = how === 'abort'
         throw systemError(
           errno,
           'umount2',
@@ -352,7 +356,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
       if (end.status === 'fulfilled') continue
       this.report(warning('ERR_DEVFUSE_UNMOUNT', `clearing up after ${this.mountPoint} failed`, end.reason))
     }
-    this.#resolveClosed(ended)
+    this.#resolveClosed(this.#leftBehind ? { ...ended, leftBehind: true } : ended)
   }
 
   /** The mount of a connection that has ended goes, whatever its handlers still do. */
@@ -372,8 +376,15 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
           : `the connection of ${this.mountPoint} was lost: ${describeErrno(errno)}`,
       ),
     )
-    if (this.#mounted !== undefined && this.#mounted.how !== 'fd')
-      await settlesWithin(clearDeadMount(this.#mounted), MAX_AFTERLIFE)
+    if (this.#mounted === undefined || this.#mounted.how === 'fd') return
+    const cleared = clearDeadMount(this.#mounted).then((stays) => {
+      if (stays === undefined) return
+      this.#leftBehind = true
+      this.report(
+        warning('ERR_DEVFUSE_UNMOUNT', `a dead mount is left behind at ${this.mountPoint}: ${stays}`),
+      )
+    })
+    await settlesWithin(cleared, MAX_AFTERLIFE)
   }
 
   async #abandon(): Promise<void> {

@@ -336,9 +336,14 @@ export class WorkerSession implements Unmountable, AsyncDisposable {
       this.#failure,
     )
     // Its own end has detached the mount already, unless it was cut short.
-    if (this.#mounted !== undefined)
-      await settlesWithin(clearDeadMount(this.#mounted), HEARING).catch(() => undefined)
-    this.#end({ reason: 'error', errno: ECONNABORTED })
+    const closed: Closed = { reason: 'error', errno: ECONNABORTED }
+    if (this.#mounted !== undefined) {
+      const cleared = clearDeadMount(this.#mounted).then((stays) => {
+        if (stays !== undefined) closed.leftBehind = true
+      })
+      await settlesWithin(cleared, HEARING).catch(() => undefined)
+    }
+    this.#end(closed)
   }
 
   #report(code: string, message: string, cause?: unknown): void {

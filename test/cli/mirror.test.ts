@@ -133,6 +133,17 @@ describe('devfuse mirror', () => {
     assert.equal(findMount(mnt), undefined)
   })
 
+  it('ends with status 1 when another mount covers its own, which stays behind', limit, async (t) => {
+    const { mnt, child, status, stderr } = await serve(t)
+    const umount = () => attempt(['umount', mnt], { timeout: 10_000 })
+    assert.equal((await attempt(['mount', '-t', 'tmpfs', 'tmpfs', mnt], { timeout: 10_000 })).status, 0)
+    child.kill('SIGINT')
+    assert.equal(await status, 1)
+    assert.match(stderr(), /another mount covers it.*could not be detached/s)
+    assert.equal((await umount()).status, 0)
+    assert.equal((await umount()).status, 0)
+  })
+
   it('says what is wrong with SRC or MNT, with status 1', limit, async (t) => {
     const { src, mnt, child, status } = await serve(t)
     const run = (...args: string[]) => attempt([...devfuse, 'mirror', ...args], { timeout: 20_000 })

@@ -1,6 +1,7 @@
 // Mounts in awkward places and ends in awkward moments: below another mount of the same process, behind a symbolic link,
 // renamed or covered meanwhile, with every thread busy, in a worker that is terminated.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -11,7 +12,17 @@ import type { Attr, Filesystem } from 'devfuse'
 import { makeSyscalls } from 'devfuse/syscalls'
 import { readMountInfo } from '#dist/device/mountinfo.js'
 import { loadNative, special } from '#dist/native.js'
-import { abortMount, cleanup, mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
+import {
+  abortMount,
+  cleanup,
+  mountFusectl,
+  mounted,
+  run,
+  sh,
+  skip,
+  takeDown,
+  temporary,
+} from '../support/mounting.js'
 
 const shared = { blocks: 0, nlink: 1, uid: 0, gid: 0, atime: 0, mtime: 0, ctime: 0 }
 const directory = (ino: number): Attr => ({ ...shared, ino, size: 0, mode: 0o040755 })
@@ -79,6 +90,36 @@ describe('a mount', { skip, timeout: 60_000 }, () => {
     await sh(`umount ${mnt}`)
     await session.unmount()
     assert.equal(isMounted(mnt), false)
+  })
+
+  it('ends for those who use it though another mount covers it, and says that it is left behind', async (t) => {
+    const { handler, answer } = hanging()
+    const { session, mnt, warnings } = await mounted(t, { ...tree, statfs: handler })
+    mountFusectl()
+    // Another process that has the device keeps the connection up when ours is closed.
+    const holder = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', session.fd] })
+    cleanup(t, () => holder.kill('SIGKILL'))
+    const caller = run('stat', ['-f', mnt], { timeout: 20_000 })
+    while (session.stats().inFlight === 0) await delay(10)
+    await sh(`mount -t tmpfs tmpfs ${mnt}`)
+    cleanup(t, () => sh(`umount ${mnt}; umount ${mnt}`))
+    const over = session.shutdown()
+    assert.match((await caller).stderr, /Software caused connection abort|not connected/)
+    answer()
+    await over
+    assert.deepEqual(await session.closed, { reason: 'unmount', errno: 0, leftBehind: true })
+    assert.match(warnings.join(), /could not be detached/)
+  })
+
+  it('that was aborted while another mount covers it is said to be left behind', async (t) => {
+    const { session, mnt, warnings } = await mounted(t, tree)
+    const { minor } = session.mounted!
+    mountFusectl()
+    await sh(`mount -t tmpfs tmpfs ${mnt}`)
+    cleanup(t, () => sh(`umount ${mnt}; umount ${mnt}`))
+    await sh(`echo 1 > /sys/fs/fuse/connections/${minor}/abort`)
+    assert.equal((await session.closed).leftBehind, true)
+    assert.match(warnings.join(), /dead mount is left behind.*another mount covers it/)
   })
 
   it('that was detached lazily is still ours when it ends', async (t) => {
