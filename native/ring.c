@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define OP_URING_CMD 46
+#define CMD_NONE 0
 #define CMD_REGISTER 1
 #define CMD_COMMIT_AND_FETCH 2
 #define SUBMISSIONS 256u
@@ -18,6 +19,9 @@
 // How long the end waits for the kernel to give back its entries.
 #define LAST_ROUNDS 100
 #define LAST_ROUND_MS 2
+// How long the kernel may take to evaluate the answer to INIT.
+#define INIT_ROUNDS 1000
+#define INIT_ROUND_MS 1
 
 // Kernel: struct fuse_uring_req_header. in_out begins with fuse_in_header, or fuse_out_header on the way back: both have
 // the unique at the same place, so only length and error change.
@@ -141,13 +145,44 @@ static void serve(struct turn *turn, uint32_t count) {
     ring_flush(ring);
 }
 
+static void ask_nothing(struct ring *ring) {
+  struct uring_sqe *sqe = uring_submission(&ring->uring);
+  sqe->opcode = OP_URING_CMD;
+  sqe->fd = ring->device;
+  sqe->cmd_op = CMD_NONE;
+}
+
+// Kernel: with SYNC_INIT the answer to INIT is evaluated by the thread that mounts, some time after it was written. Every command is
+// EAGAIN until then: io_uring has a thread of its own try it again, when the memory that a REGISTER points to may be gone, and
+// tells what that came to later. So we wait with one that registers nothing, and is EINVAL from then on.
+static int await_init(struct ring *ring) {
+  struct pollfd more = {.fd = ring->uring.fd, .events = POLLIN};
+  ask_nothing(ring);
+  for (int round = 0; round < INIT_ROUNDS; round++) {
+    struct uring_cqe done;
+    int error = uring_enter(&ring->uring);
+    if (error != 0)
+      return error;
+    if (!uring_take(&ring->uring, &done)) {
+      poll(&more, 1, INIT_ROUND_MS);
+      continue;
+    }
+    if (done.res != -EAGAIN)
+      return 0;
+    poll(NULL, 0, INIT_ROUND_MS);
+    ask_nothing(ring);
+  }
+  return -EAGAIN;
+}
+
 int ring_open(struct ring *ring, uint32_t most_entries) {
   ring->turn.fill = fill;
   ring->turn.serve = serve;
   turn_init(&ring->turn, RING_BATCH);
   ring->entry_most = most_entries;
   ring->entries = calloc(most_entries, sizeof *ring->entries);
-  return ring->entries == NULL ? -ENOMEM : uring_open(&ring->uring, SUBMISSIONS, most_entries);
+  int error = ring->entries == NULL ? -ENOMEM : uring_open(&ring->uring, SUBMISSIONS, most_entries);
+  return error != 0 ? error : await_init(ring);
 }
 
 // Kernel: REGISTER fails at once or not at all, so its completion is there already, behind others perhaps.

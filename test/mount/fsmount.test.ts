@@ -4,7 +4,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { mount, openMount } from 'devfuse'
+import { usableCpus } from '#dist/device/cpus.js'
 import { cleanup, mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
+import { noRing, turnRingOn } from '../support/ring.js'
 import { mountAt, oneFile, place, serve, serverSource } from '../support/server.js'
 
 const kernel = process.platform === 'linux' ? (await run('uname', ['-r'])).stdout : ''
@@ -94,6 +96,26 @@ describe('syncInit', { skip: skip || noSyncInit, timeout: 60_000 }, () => {
     assert.equal((await run('cat', [`${mnt}/file`])).stdout, 'hello\n')
     child.kill('SIGTERM')
     await ended
+    assert.equal(mountAt(mnt), undefined)
+  })
+
+  it('over a ring waits until the kernel has evaluated the answer to INIT', { skip: noRing }, async (t) => {
+    await turnRingOn(t)
+    const mnt = place(t)
+    // On one CPU and ahead of all others, so that the thread that mounts gets on only while the one that serves sleeps.
+    const ahead = `
+      import { spawnSync } from 'node:child_process'
+      filesystem.init = () => console.log(spawnSync('chrt', ['-f', '-p', '1', String(process.pid)], { encoding: 'utf8' }).stderr)`
+    const options = "{ syncInit: true, transport: 'ring' }"
+    const server = await serve(
+      t,
+      serverSource(`mount(${JSON.stringify(mnt)}, filesystem, ${options})`, ahead),
+      { prefix: ['taskset', '-c', String(usableCpus()[0])] },
+    )
+    assert.doesNotMatch(server.output(), /chrt/)
+    assert.equal((await run('cat', [`${mnt}/file`], { timeout: 10_000 })).stdout, 'hello\n')
+    server.child.kill('SIGTERM')
+    await server.ended
     assert.equal(mountAt(mnt), undefined)
   })
 
