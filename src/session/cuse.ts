@@ -18,7 +18,7 @@ import type { Filesystem } from './filesystem.js'
 import { NegotiationError, PROTOCOL_MINOR } from './init.js'
 import type { Negotiation } from './init.js'
 import { resolveOptions } from './options.js'
-import type { SessionOptions } from './options.js'
+import type { ResolvedOptions, SessionOptions } from './options.js'
 import { Served } from './served.js'
 
 /**
@@ -74,6 +74,9 @@ export async function cuse(
 ): Promise<CuseSession> {
   requireLinux('character devices (CUSE) exist on Linux only')
   check(name, options)
+  const { interruptGrace, busyPoll, onWarning, maxWrite } = options
+  // What is wrong with an option is said before anything is opened.
+  const resolved = resolveOptions({ interruptGrace, busyPoll, onWarning, maxWrite, passthrough: 'off' })
   const fd = syscalls.openat(AT_FDCWD, '/dev/cuse', O_RDWR | O_NONBLOCK | O_CLOEXEC)
   if (fd < 0) {
     throw systemError(
@@ -82,7 +85,7 @@ export async function cuse(
       `opening /dev/cuse says ${describeErrno(fd)}; it takes root, and a kernel with CONFIG_CUSE (modprobe cuse)`,
     )
   }
-  return new CuseSession(fd, name, device, options).start()
+  return new CuseSession(fd, name, device, options, resolved).start()
 }
 
 function check(name: string, options: CuseOptions): void {
@@ -119,9 +122,7 @@ export class CuseSession extends Served implements RequestReceiver {
   readonly #ready = new Promise<void>((resolve, reject) => (this.#settle = { resolve, reject }))
 
   /** Not for authors: use {@link cuse}. */
-  constructor(fd: number, name: string, device: CuseDevice, options: CuseOptions) {
-    const { interruptGrace, busyPoll, onWarning, maxWrite } = options
-    const resolved = resolveOptions({ interruptGrace, busyPoll, onWarning, maxWrite, passthrough: 'off' })
+  constructor(fd: number, name: string, device: CuseDevice, options: CuseOptions, resolved: ResolvedOptions) {
     super(new DeviceTransport(fd, resolved.maxWrite), device, resolved)
     this.path = `/dev/${name}`
     this.#name = name

@@ -34,6 +34,8 @@ describe('cuse', () => {
     await assert.rejects(cuse('a', {}, { majr: 1 } as never), /unknown option `majr`/)
     await assert.rejects(cuse('a', {}, { major: -1 }), OptionError)
     await assert.rejects(cuse('a', {}, { unrestrictedIoctl: 'yes' as never }), OptionError)
+    for (const wrong of [{ interruptGrace: -1 }, { busyPoll: 0.5 }, { onWarning: 'print' as never }])
+      await assert.rejects(cuse('a', {}, wrong), OptionError)
   })
 
   it(
