@@ -10,6 +10,9 @@ export interface DeviceNumber {
   minor: number
 }
 
+/** A minor number that no mount has, where {@link connectionOf} says nothing. */
+export const UNKNOWN_MINOR = -1
+
 /** Whether the descriptor is /dev/fuse at all. */
 export function isFuseDevice(fd: number): boolean {
   const found = new StatxBuffer()

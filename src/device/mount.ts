@@ -35,7 +35,7 @@ export interface Mounted {
   mountPoint: string
   /** Device number of the mount: 0, but for fuseblk. */
   major: number
-  /** The minor one is also the connection's folder below /sys/fs/fuse/connections. */
+  /** The minor one is also the connection's folder below /sys/fs/fuse/connections; UNKNOWN_MINOR where nobody told. */
   minor: number
   /** Who mounted: the calls of the new mount interface, mount(2), the helper program, or whoever passed the descriptor. */
   how: 'fsmount' | 'mount' | 'fusermount3' | 'fd'

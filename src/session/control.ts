@@ -4,7 +4,10 @@ import { chmodSync, lstatSync, mkdirSync, renameSync, statSync, unlinkSync } fro
 import { createConnection, createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { dirname, join } from 'node:path'
+import { UNKNOWN_MINOR } from '../device/connection.js'
 import { containingMount, isFuse } from '../device/mountinfo.js'
+import { warning } from './errors.js'
+import type { DevfuseWarning } from './errors.js'
 
 // Kernel: sun_path holds 108 bytes with the final NUL.
 const MAX_SOCKET_PATH = 107
@@ -134,6 +137,29 @@ export class ControlSocket {
     this.#server.close()
     // The number, and so the name, may belong to a newer mount already.
     if (inodeOf(this.path) === this.#ino) removeFile(this.path)
+  }
+}
+
+/** A socket for the mount with this number that listens; undefined where there can be none, which is reported. */
+export async function listenOn(
+  minor: number,
+  answer: () => unknown,
+  report: (problem: DevfuseWarning) => void,
+): Promise<ControlSocket | undefined> {
+  try {
+    if (minor === UNKNOWN_MINOR) {
+      throw new Error(
+        'its socket is named by the device number of the mount, which the kernel does not tell of a descriptor that somebody ' +
+          'else mounted (Linux 6.16 and newer do, in /proc/self/fdinfo)',
+      )
+    }
+    const control = new ControlSocket(minor, answer)
+    await control.listen()
+    return control
+  } catch (error) {
+    const { message } = error as Error
+    report(warning('ERR_DEVFUSE_CONTROL', `\`devfuse stats\` cannot reach this mount: ${message}`))
+    return undefined
   }
 }
 

@@ -1,5 +1,5 @@
 // A session on a descriptor that somebody else mounted: inherited, received over a socket, or named as `/dev/fd/N`.
-import { connectionOf, isFuseDevice } from '../device/connection.js'
+import { UNKNOWN_MINOR, connectionOf, isFuseDevice } from '../device/connection.js'
 import type { Mounted } from '../device/mount.js'
 import { isFuse, readMountInfo } from '../device/mountinfo.js'
 import type { MountInfo } from '../device/mountinfo.js'
@@ -40,7 +40,7 @@ export async function fromFd<Options extends SessionOptions>(
   const flags = syscalls.fcntl(fd, F_GETFL)
   syscalls.fcntl(fd, F_SETFL, flags | O_NONBLOCK)
 
-  const mounted: Mounted = { fd, mountPoint: '', major: 0, minor: -1, ...device, how: 'fd' }
+  const mounted: Mounted = { fd, mountPoint: '', major: 0, minor: UNKNOWN_MINOR, ...device, how: 'fd' }
   const found = device === undefined ? undefined : findDevice(device.major, device.minor)
   mounted.mountPoint = found?.mountPoint ?? ''
   const owner = ownerOf(found)

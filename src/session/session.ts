@@ -8,7 +8,8 @@ import { BackingId, isLive, openBackingOn } from './backing.js'
 import type { BackingDevice } from './backing.js'
 import { Cloning, explainClone, requireShareable } from './clone.js'
 import type { Clone } from './clone.js'
-import { ControlSocket } from './control.js'
+import { listenOn } from './control.js'
+import type { ControlSocket } from './control.js'
 import { Dispatcher } from './dispatch.js'
 import { OptionError, requireLinux, systemError, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
@@ -106,7 +107,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     try {
       await this.#ready
       if (this.#options.deadlockGuard) this.#guard.begin(this.#transport)
-      if (this.#options.control && this.#mounted !== undefined) await this.#listen(this.#mounted.minor)
+      if (this.#options.control && this.#mounted !== undefined) await this.#listen(this.#mounted)
     } catch (error) {
       await this.#abandon()
       throw error
@@ -393,19 +394,12 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     await this.closed
   }
 
-  async #listen(minor: number): Promise<void> {
-    const control = new ControlSocket(minor, () => this.stats())
-    try {
-      await control.listen()
-      this.#control = control
-      if (this.#ended !== undefined) control.close()
-    } catch (error) {
-      this.report(
-        warning(
-          'ERR_DEVFUSE_CONTROL',
-          `\`devfuse stats\` cannot reach this mount: ${(error as Error).message}`,
-        ),
-      )
-    }
+  async #listen({ minor }: Mounted): Promise<void> {
+    this.#control = await listenOn(
+      minor,
+      () => this.stats(),
+      (problem) => this.report(problem),
+    )
+    if (this.#ended !== undefined) this.#control?.close()
   }
 }

@@ -6,7 +6,12 @@ import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
+import { FakeKernel } from '#dist/device/fake-kernel.js'
+import { UNKNOWN_MINOR } from '#dist/device/connection.js'
 import { ControlSocket, controlPath, controlPaths, queryControl } from '#dist/session/control.js'
+import { resolveOptions } from '#dist/session/options.js'
+import { Session } from '#dist/session/session.js'
+import { OFFER } from '../support/fake-session.js'
 
 // Minor device numbers of FUSE mounts stay far below; these never meet a real mount.
 let nextMinor = 900_000_000 + process.pid * 16
@@ -153,6 +158,29 @@ describe('queryControl', () => {
       await assert.rejects(queryControl(path, 200), { code: 'ETIMEDOUT', message: /within 200 ms/ })
     } finally {
       server.close()
+    }
+  })
+})
+
+describe('a session that does not know the number of its mount', () => {
+  it('has no control socket, and says why', async () => {
+    const kernel = new FakeKernel()
+    const warnings: string[] = []
+    const options = resolveOptions({
+      control: true,
+      handleSignals: false,
+      onWarning: ({ message }) => warnings.push(message),
+    })
+    const mounted = { fd: -1, mountPoint: '', major: 0, minor: UNKNOWN_MINOR, how: 'fd' } as const
+    const session = new Session(kernel, {}, options, mounted)
+    const started = session.start()
+    await kernel.request('init', OFFER)
+    await started
+    try {
+      assert.equal(existsSync(controlPath(UNKNOWN_MINOR)), false)
+      assert.match(warnings.join(), /devfuse stats.*does not tell.*6\.16/)
+    } finally {
+      await session.shutdown()
     }
   })
 })
