@@ -21,7 +21,10 @@ export class OpenedMount implements AsyncDisposable {
     this.#mounted = mounted
   }
 
-  /** The descriptor of the connection; -1 once {@link closeFd} was called. */
+  /**
+   * The descriptor of the connection; -1 once {@link closeFd} was called. It stays this object's to close: `fromFd` in the same process
+   * takes a duplicate (`F_DUPFD_CLOEXEC`).
+   */
   get fd(): number {
     return this.#open ? this.#mounted.fd : -1
   }

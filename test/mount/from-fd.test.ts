@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
 import { fromFd, mount, openMount } from 'devfuse'
 import type { OpenedMount } from 'devfuse'
-import { AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM, syscalls } from 'devfuse/syscalls'
+import { AF_UNIX, F_DUPFD_CLOEXEC, SOCK_CLOEXEC, SOCK_STREAM, syscalls } from 'devfuse/syscalls'
 import { cleanup, run, skip, takeDown } from '../support/mounting.js'
 import { as, mountAt, oneFile, place, serve, serverSource } from '../support/server.js'
 
@@ -93,7 +93,9 @@ describe('fromFd', { skip, timeout: 60_000 }, () => {
 
   it('serves in the same process, and enforces an access list for the owner of the mount', async (t) => {
     const made = await opened(t, { owner: { uid: 1001, gid: 1001 }, allowOther: true })
-    const session = await fromFd(made.fd, oneFile, { access: 'owner', onWarning: () => undefined })
+    // Each owns its own.
+    const fd = syscalls.fcntl(made.fd, F_DUPFD_CLOEXEC)
+    const session = await fromFd(fd, oneFile, { access: 'owner', onWarning: () => undefined })
     cleanup(t, () => takeDown(session))
     assert.equal((await cat(made.mountPoint, 1001)).stdout, 'hello\n')
     assert.match((await cat(made.mountPoint, 1002)).stderr, /Permission denied/)
