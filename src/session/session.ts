@@ -185,8 +185,6 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   /** Takes ownership of a bare id, from `BackingId.createRaw` of this connection or from `intoRaw()`. */
   wrapBacking(id: number): BackingId {
     requireLinux('backing ids exist on Linux only')
-    if (!Number.isInteger(id) || id <= 0)
-      throw new TypeError(`a backing id is an integer > 0, not ${String(id)}`)
     return new BackingId(this, id)
   }
 
@@ -319,13 +317,8 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
 
   async #afterlife(detachedBefore: boolean): Promise<void> {
     if (!(await settlesWithin(this.#over, MAX_AFTERLIFE))) {
-      if (detachedBefore) {
-        throw systemError(
-          EBUSY,
-          'umount2',
-          `unmounting ${this.mountPoint} failed: it was detached before, and ends with the last file in use`,
-        )
-      }
+      if (detachedBefore)
+        throw systemError(EBUSY, 'umount2', `${this.mountPoint} was detached before, and is in use`)
       this.report(
         warning(
           'ERR_DEVFUSE_UNMOUNT',

@@ -203,7 +203,8 @@ describe('node:fs at a directory', () => {
           for (const set of [file.utimes.bind(file), view.utimes.bind(view, '/timed')]) {
             await set(at, at)
             const { mtimeNs } = nodeFs.statSync(join(root, 'timed'), { bigint: true })
-            assert.equal(mtimeNs, wanted * 1000n)
+            const more = mtimeNs - wanted * 1000n
+            assert.ok(more >= 0n && more < 1000n, `${mtimeNs} for ${at}`)
           }
         }
       await file.close()

@@ -36,12 +36,30 @@ const FOLLOW = new Set([
 ])
 const TWO_PATHS = new Set(['rename', 'link'])
 
+/** libuv before 1.52 cuts off what is below a microsecond; few fractions are a double, so they came out as one less. */
+const CUTS = versionBelow(process.versions.uv, 1, 52)
+
 /**
- * A time for node:fs. libuv cuts off what is below a microsecond, and few fractions are a double: half a microsecond more
- * comes out as what was meant. Node takes a number below 0 for "now", a string for what it says.
+ * A time for node:fs that comes out as it was meant, to the microsecond, never as less. Node takes a number below 0 for "now", a string for
+ * what it says.
  */
 function exactTime(seconds: number): number | string {
-  return seconds < 0 ? `${(Math.round(seconds * 1e6) - 0.5) / 1e6}` : (Math.round(seconds * 1e6) + 0.5) / 1e6
+  const meant = Math.round(seconds * 1e6)
+  const time = CUTS ? (meant + (meant < 0 ? -0.5 : 0.5)) / 1e6 : notBefore(meant)
+  return meant < 0 ? String(time) : time
+}
+
+/** The first double from so many microseconds on, in seconds. */
+function notBefore(microseconds: number): number {
+  const time = microseconds / 1e6
+  const whole = Math.floor(time)
+  const less = (time - whole) * 1e6 < microseconds - whole * 1e6
+  return less ? time + Math.abs(time) * Number.EPSILON : time
+}
+
+function versionBelow(version: string, major: number, minor: number): boolean {
+  const [a = 0, b = 0] = version.split('.').map(Number)
+  return a < major || (a === major && b < minor)
 }
 
 /** A directory that paths are walked down from. */
