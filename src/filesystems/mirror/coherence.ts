@@ -133,6 +133,7 @@ export class Coherence implements ChangeListener<Mounts> {
   ended(errno: number): void {
     this.#lose(`watching the source has ended: ${explain(errno)}`)
     this.#state = 'ended'
+    this.recent.end()
   }
 
   close(): void {

@@ -25,6 +25,7 @@ export class Recent {
   #old: MirrorInode[] = []
   #changed: MirrorInode[] = []
   #answers = 0
+  #ended = false
   #timer: NodeJS.Timeout | undefined
 
   /** An answer tells the kernel what `name` in `parent` is; `listed`: as one of many (READDIRPLUS). */
@@ -64,6 +65,7 @@ export class Recent {
 
   /** The mirror changed `name` for the kernel, which knows: it leads to `inode` now. */
   made(parent: MirrorInode, name: string, inode: MirrorInode | null): void {
+    if (this.#ended) return
     if (inode !== null) memoryOf(inode).ownAt = performance.now()
     const memory = memoryOf(parent)
     if (memory.made === undefined) {
@@ -80,6 +82,7 @@ export class Recent {
 
   /** The answer tells the kernel what its own change of attributes led to. */
   set(inode: MirrorInode, stat: ListedStat): void {
+    if (this.#ended) return
     const memory = memoryOf(inode)
     if (memory.set === undefined) this.#changed.push(inode)
     memory.set = signature(stat)
@@ -100,6 +103,12 @@ export class Recent {
   forgetOwn(): void {
     for (const { memory } of this.#changed) if (memory !== null) memory.made = memory.set = undefined
     this.#changed = []
+  }
+
+  /** Nothing will be heard any more, of what is remembered and of what comes. */
+  end(): void {
+    this.forgetOwn()
+    this.#ended = true
   }
 
   close(): void {
