@@ -113,7 +113,12 @@ describe('session.notify', { skip, timeout: 60_000 }, () => {
     assert.equal(await session.notify.store(2, 0, Buffer.from(big)), true)
     assert.equal(await sh(`md5sum < ${mnt}/a`), await sh(`head -c 2500000 /dev/zero | tr '\\0' x | md5sum`))
     assert.equal(reads, 0)
-    const back = await session.notify.retrieve(2, 0, 2_500_000)
+    let back = await session.notify.retrieve(2, 0, 2_500_000)
+    // A test beside this one may have the kernel drop what it has cached.
+    for (let again = 0; again < 5 && back.byteLength < 2_500_000; again++) {
+      await session.notify.store(2, 0, Buffer.from(big))
+      back = await session.notify.retrieve(2, 0, 2_500_000)
+    }
     assert.equal(back.byteLength, 2_500_000)
     assert.ok(back.every((byte) => byte === 120))
     assert.equal((await session.notify.retrieve(77, 0, 100)).byteLength, 0)
