@@ -2,7 +2,6 @@
 // Before the first request: the descriptor comes from here.
 import { existsSync, readFileSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { loadNative, special } from '../native.js'
 import {
   AT_FDCWD,
@@ -23,8 +22,7 @@ import { mountByHelper } from './fusermount.js'
 import { MountError, explainDevice, explainMount } from './mount-error.js'
 import { connectionParameters, flagWords, parameters, sourceOf, typeOf } from './mount-options.js'
 import type { MountOptions, Parameter } from './mount-options.js'
-import { findMount, isFuse } from './mountinfo.js'
-import { clearStaleMounts, isDead } from './stale.js'
+import { clearStaleMounts, deadMountAt } from './stale.js'
 import { Watchdog } from './watchdog.js'
 
 /** A mounted filesystem whose requests wait at `fd`. */
@@ -58,9 +56,6 @@ const ENOENT = -2
 const EINVAL = -22
 const ENOSYS = -38
 const ENOTCONN = -107
-
-/** Milliseconds to wait for a dead mount to say so. */
-const DEATH_IS_KNOWN = 1000
 
 /** Mounts at `path`. Throws a {@link MountError}, with nothing left mounted. */
 export async function mountDevice(path: string, options: MountOptions): Promise<Mounted> {
@@ -138,36 +133,28 @@ async function findMountPoint(
 ): Promise<{ mountPoint: string; mode: number }> {
   if (path === '')
     throw new MountError('cannot mount on an empty path; name a directory', ENOENT, 'stat', path)
+  let errno = ENOTCONN
+  let code: string | undefined = 'ENOTCONN'
   try {
     const mountPoint = await realpath(path)
     const { mode } = await stat(mountPoint)
-    if (await isDeadThere(mountPoint))
-      throw Object.assign(new Error('the mount is dead'), { errno: ENOTCONN, code: 'ENOTCONN' })
-    return { mountPoint, mode }
+    // Kernel: the root of a dead mount still answers stat(2) while its attributes are cached.
+    if (!existsSync('/proc/self/mountinfo') || (await deadMountAt(mountPoint)) === undefined)
+      return { mountPoint, mode }
   } catch (error) {
-    const { errno = EINVAL, code } = error as NodeJS.ErrnoException
-    if (code === 'ENOTCONN' && options.clearStale) {
-      await clearStaleMounts(path, options)
-      return findMountPoint(path, { ...options, clearStale: false })
-    }
-    const fix =
-      code === 'ENOTCONN'
-        ? 'the server of a mount there has died; clear it with: devfuse unmount'
-        : code === 'ENOENT'
-          ? 'create it first'
-          : 'check the path and its permissions'
-    throw new MountError(`cannot mount on ${path}: stat says ${code}; ${fix}`, errno, 'stat', path)
+    ;({ errno = EINVAL, code } = error as NodeJS.ErrnoException)
   }
-}
-
-/** Kernel: the root of a dead mount still answers stat(2) while its attributes are cached. */
-async function isDeadThere(mountPoint: string): Promise<boolean> {
-  const mount = existsSync('/proc/self/mountinfo') ? findMount(mountPoint) : undefined
-  if (mount === undefined || !isFuse(mount)) return false
-  // Death is known at once; a server that hangs would keep us waiting.
-  const late = new AbortController()
-  const waited = sleep(DEATH_IS_KNOWN, false, { ref: false, signal: late.signal }).catch(() => false)
-  return Promise.race([isDead(mountPoint), waited]).finally(() => late.abort())
+  if (code === 'ENOTCONN' && options.clearStale) {
+    await clearStaleMounts(path, options)
+    return findMountPoint(path, { ...options, clearStale: false })
+  }
+  const fix =
+    code === 'ENOTCONN'
+      ? 'the server of a mount there has died; clear it with: devfuse unmount'
+      : code === 'ENOENT'
+        ? 'create it first'
+        : 'check the path and its permissions'
+  throw new MountError(`cannot mount on ${path}: stat says ${code}; ${fix}`, errno, 'stat', path)
 }
 
 /** mount(2): the descriptor, or -errno where the kernel refuses. */

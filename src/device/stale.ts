@@ -1,5 +1,6 @@
 // Dead mounts at a mount point: a server that was killed leaves its mount behind, where every call fails with ENOTCONN.
 // Before a mount. Only what an earlier run of the same program left is ever taken away.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describeErrno } from '../protocol/index.js'
 import { loadNative, special } from '../native.js'
 import { MNT_DETACH, UMOUNT_NOFOLLOW, syscalls } from '../syscalls/index.js'
@@ -14,12 +15,14 @@ const EPERM = -1
 const ENOTCONN = -107
 // Enough for a service that was restarted all night.
 const MAX_STACKED = 64
+/** Milliseconds to wait for a dead mount to say so. */
+const DEATH_IS_KNOWN = 1000
 
 /** Detaches the dead mounts at `path`, one above the other. Throws a {@link MountError} for one that is not ours. */
 export async function clearStaleMounts(path: string, options: MountOptions): Promise<void> {
   for (let count = 0; count < MAX_STACKED; count++) {
-    const mount = findMount(path)
-    if (mount === undefined || !isFuse(mount) || !(await isDead(mount.mountPoint))) return
+    const mount = await deadMountAt(path)
+    if (mount === undefined) return
     const stranger = whyNotOurs(mount, options)
     if (stranger !== undefined) {
       throw new MountError(
@@ -31,6 +34,17 @@ export async function clearStaleMounts(path: string, options: MountOptions): Pro
     }
     await detach(mount.mountPoint)
   }
+}
+
+/** The FUSE mount at `path`, if its server has died. */
+export async function deadMountAt(path: string): Promise<MountInfo | undefined> {
+  const mount = findMount(path)
+  if (mount === undefined || !isFuse(mount)) return undefined
+  // Death is known at once; a server that hangs would keep us waiting.
+  const late = new AbortController()
+  const waited = sleep(DEATH_IS_KNOWN, false, { ref: false, signal: late.signal }).catch(() => false)
+  const dead = await Promise.race([isDead(mount.mountPoint), waited]).finally(() => late.abort())
+  return dead ? mount : undefined
 }
 
 /**
