@@ -17,7 +17,7 @@ import type { UnmountOptions } from './session.js'
 import { arriving, tell, unwatch, watch } from './shutdown.js'
 import type { Unmountable } from './shutdown.js'
 import type { SessionStats } from './stats.js'
-import { startThread } from './workers.js'
+import { startThread, uncloneable } from './workers.js'
 import { unpackError } from './thread-messages.js'
 import type { MountOrders, ThreadCall, ThreadMessage } from './thread-messages.js'
 
@@ -110,10 +110,7 @@ function startWorker(mountPoint: string, data: unknown, transferList: readonly T
       transferList: [...transferList],
     })
   } catch (error) {
-    if ((error as { name?: string }).name !== 'DataCloneError') throw error
-    throw new OptionError(`option \`data\` cannot be copied to the worker: ${(error as Error).message}`, {
-      cause: error,
-    })
+    throw uncloneable('data', error, 'the worker')
   }
 }
 

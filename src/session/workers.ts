@@ -176,9 +176,9 @@ export async function recruit(count: number, module: string, data: unknown): Pro
 }
 
 /** An error, or what it means where it says that the value of an option cannot go to another thread. */
-function uncloneable(option: string, error: unknown): unknown {
+export function uncloneable(option: string, error: unknown, thread = 'a worker'): unknown {
   if ((error as { name?: string }).name !== 'DataCloneError') return error
-  return new OptionError(`option \`${option}\` cannot be copied to a worker: ${(error as Error).message}`, {
+  return new OptionError(`option \`${option}\` cannot be copied to ${thread}: ${(error as Error).message}`, {
     cause: error,
   })
 }
