@@ -46,19 +46,26 @@ export async function writeAll(
   encoding: BufferEncoding | null | undefined,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (content instanceof Uint8Array) return writeBytes(file, content, signal)
+  if (content instanceof Uint8Array) return writeBytes(file, content, undefined, signal)
   for await (const piece of content) {
     checked(signal)
     const bytes = ArrayBuffer.isView(piece)
       ? bytesOfView(piece as NodeJS.ArrayBufferView)
       : Buffer.from(piece as string, encoding || 'utf8')
-    await writeBytes(file, bytes, signal)
+    await writeBytes(file, bytes, undefined, signal)
   }
 }
 
-async function writeBytes(file: OpenFile, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
+/** Writes all of `bytes` at `position`, or where the file stands. */
+export async function writeBytes(
+  file: OpenFile,
+  bytes: Uint8Array,
+  position?: number,
+  signal?: AbortSignal,
+): Promise<void> {
   for (let done = 0; done < bytes.byteLength;) {
-    const written = await file.write(bytes.subarray(done), undefined, checked(signal))
+    const at = position === undefined ? undefined : position + done
+    const written = await file.write(bytes.subarray(done), at, checked(signal))
     if (written === 0) throw new Failure(EIO, 'nothing more is written')
     done += written
   }

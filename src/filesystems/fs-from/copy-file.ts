@@ -1,11 +1,12 @@
 // copyFile of node:fs/promises: by copy_file_range(2) where the filesystem has it, and no destination left behind that is half a copy.
 import { constants } from 'node:fs'
 import type { PathLike } from 'node:fs'
-import { EIO, EISDIR, ENOSYS } from '../../index.js'
+import { EISDIR, ENOSYS } from '../../index.js'
 import { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } from '../../syscalls/index.js'
 import { threeBitsOf } from './arguments.js'
 import { chmod, status } from './attributes.js'
 import type { Caller } from './caller.js'
+import { writeBytes } from './content.js'
 import { Failure } from './failure.js'
 import type { Kernel, Scope } from './kernel.js'
 import { unlink } from './names.js'
@@ -70,11 +71,7 @@ async function copyData(source: OpenFile, file: OpenFile, size: number): Promise
   }
   const buffer = Buffer.allocUnsafe(Math.min(CHUNK, Math.max(size - at, 4096)))
   for (let got = await source.read(buffer, at); got > 0; got = await source.read(buffer, at)) {
-    for (let done = 0; done < got;) {
-      const written = await file.write(buffer.subarray(done, got), at + done)
-      if (written === 0) throw new Failure(EIO, 'nothing more is written')
-      done += written
-    }
+    await writeBytes(file, buffer.subarray(0, got), at)
     at += got
   }
 }

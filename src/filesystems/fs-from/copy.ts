@@ -5,7 +5,7 @@ import { EEXIST, EINVAL, EISDIR, ENOTDIR } from '../../index.js'
 import { booleanOf, objectOf, threeBitsOf } from './arguments.js'
 import type { calls } from './calls.js'
 import type { fileCopies } from './copy-file.js'
-import { invalidType, refusal } from './failure.js'
+import { ignoreMissing, invalidType, refusal } from './failure.js'
 import { anyBytesOf, text, wire } from './paths.js'
 import type { trees } from './trees.js'
 
@@ -118,8 +118,4 @@ const SUMMARIES = {
 /** The errors of cp have names of their own. */
 function refused(code: keyof typeof SUMMARIES, errno: number, message: string, path: string): Error {
   return refusal(`ERR_FS_CP_${code}`, SUMMARIES[code], { errno, message, syscall: 'cp', path: text(path) })
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error
 }

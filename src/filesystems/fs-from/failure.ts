@@ -47,6 +47,11 @@ export function systemErrorOf(
   return error
 }
 
+/** For a call's `catch`: what is not there, or what somebody else has removed meanwhile, is no failure. */
+export function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
+}
+
 /** The same failure, told by another call. */
 export function systemErrorLike(error: unknown, syscall: string, path?: string): unknown {
   const { errno, path: own, cause } = error as NodeJS.ErrnoException

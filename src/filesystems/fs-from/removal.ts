@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { EISDIR } from '../../index.js'
 import { booleanOf, integerOf, objectOf, uint32Of } from './arguments.js'
 import type { calls } from './calls.js'
-import { refusal } from './failure.js'
+import { ignoreMissing, refusal } from './failure.js'
 import { anyBytesOf, text, under, wire } from './paths.js'
 
 type Calls = ReturnType<typeof calls>
@@ -17,15 +17,15 @@ const codeOf = (error: unknown): Code => (error as NodeJS.ErrnoException).code
 /** Makes the calls on top of those about one path. */
 export function removals(view: Calls) {
   async function removeTree(path: string, isDirectory: boolean): Promise<void> {
-    if (!isDirectory) return ignoringMissing(view.unlink(wire(path)))
-    await ignoringMissing(removeContent(path))
+    if (!isDirectory) return view.unlink(wire(path)).catch(ignoreMissing)
+    await removeContent(path).catch(ignoreMissing)
     try {
-      await ignoringMissing(view.rmdirOne(wire(path)))
+      await view.rmdirOne(wire(path)).catch(ignoreMissing)
     } catch (error) {
       // What was missed because the listing moved on under us is found by another one.
       if (codeOf(error) !== 'ENOTEMPTY') throw error
-      await ignoringMissing(removeContent(path))
-      await ignoringMissing(view.rmdirOne(wire(path)))
+      await removeContent(path).catch(ignoreMissing)
+      await view.rmdirOne(wire(path)).catch(ignoreMissing)
     }
   }
 
@@ -85,14 +85,5 @@ function removalOf(options: RmOptions | undefined): Removal {
     force: booleanOf(force, 'options.force'),
     maxRetries: uint32Of(maxRetries, 'options.maxRetries'),
     retryDelay: integerOf(retryDelay, 'options.retryDelay', 0, 0x7fff_ffff),
-  }
-}
-
-/** What somebody else has removed meanwhile is as good as removed. */
-async function ignoringMissing(work: Promise<void>): Promise<void> {
-  try {
-    await work
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error
   }
 }
