@@ -5,9 +5,8 @@ import { describe, it } from 'node:test'
 import type { Filesystem } from 'devfuse'
 import { fsFrom } from 'devfuse/fs'
 import { memoryFilesystem } from 'devfuse/memory'
+import { codeOf } from './compared.js'
 import { file, recorded, root, small } from './small.js'
-
-const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code
 
 /** Handlers of which `names` answer only when they are let. */
 function gated(inner: Filesystem, ...names: ('write' | 'read' | 'readdir')[]): [Filesystem, () => void] {

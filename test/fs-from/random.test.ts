@@ -10,6 +10,7 @@ import type { FsCalls } from 'devfuse/fs'
 import { memoryFilesystem } from 'devfuse/memory'
 import { mirror } from 'devfuse/mirror'
 import { skip, temporary } from '../support/mounting.js'
+import { codeOf } from './compared.js'
 
 const CALLS = 1500
 const NAMES = ['a', 'b', 'c', 'd', 'e']
@@ -90,8 +91,6 @@ function randomCall(roll: (sides: number) => number): Call {
   const name = names[roll(names.length)]
   return { text: `${name} ${p} ${q} ${flag} ${size} ${offset}`, run: calls[name] }
 }
-
-const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code
 
 async function outcome({ run }: Call, fs: FsCalls, at: At): Promise<unknown> {
   try {

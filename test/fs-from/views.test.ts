@@ -12,9 +12,8 @@ import { memoryFilesystem } from 'devfuse/memory'
 import { mirror } from 'devfuse/mirror'
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from 'devfuse/syscalls'
 import { cleanup, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
+import { codeOf } from './compared.js'
 import { file, root, small } from './small.js'
-
-const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code
 
 describe('permissions', { skip }, () => {
   it('are those of default_permissions, for whoever acts', async () => {

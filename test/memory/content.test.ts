@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import { ENOSPC, ENXIO } from 'devfuse'
 import { Content } from '#dist/filesystems/memory/content.js'
 import { PAGE, PagePool } from '#dist/filesystems/memory/pages.js'
-import { random } from './random.js'
+import { random } from '../support/random.js'
 
 const MAX = 40 * PAGE
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { PageTable } from '#dist/filesystems/memory/page-table.js'
-import { random } from './random.js'
+import { random } from '../support/random.js'
 
 /** Indexes of the random test: enough for several leaves of single pages. */
 const RANGE = 3000

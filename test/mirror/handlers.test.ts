@@ -3,28 +3,17 @@ import { strict as assert } from 'node:assert'
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { EINVAL, ENOENT, ERANGE, ESTALE, OptionError } from 'devfuse'
 import { mirror } from 'devfuse/mirror'
 import type { MirrorFilesystem, MirrorOptions } from 'devfuse/mirror'
 import * as sys from 'devfuse/syscalls'
-import { handlersOf } from './asked.js'
+import { eachMirrored } from './asked.js'
 import type { Answer, Fields } from './asked.js'
-import { temporary } from './mounted.js'
 
 let dir: string
 let filesystem: MirrorFilesystem
-
-beforeEach(() => {
-  dir = temporary()
-  filesystem = mirror(dir)
-})
-afterEach(() => {
-  filesystem.dispose()
-  fs.rmSync(dir, { recursive: true })
-})
-
-const { ask, get } = handlersOf(() => filesystem)
+const { ask, get, mirrorAgain } = eachMirrored((one) => ({ dir, filesystem } = one))
 const file = (name: string, text = ''): void => fs.writeFileSync(join(dir, name), text)
 
 test('a lookup answers nodeid, attributes and times to live; one file has one nodeid', () => {
@@ -258,13 +247,11 @@ test('listings: looking directories up is no use of files, and directories witho
 
 test('listings: files always come with their attributes where the kernel caches names for long', () => {
   for (const cache of [{ negativeValid: 1 }, { entryValid: 2 }]) {
-    filesystem.dispose()
-    filesystem = mirror(dir, { cache })
+    mirrorAgain({ cache })
     const list = listed(5)
     for (let i = 0; i < 5; i++) assert.equal(list(i, 1, 0), 9)
   }
-  filesystem.dispose()
-  filesystem = mirror(dir, { cache: 'none' })
+  mirrorAgain({ cache: 'none' })
   assert.equal(listed(1)(0, 1, 0), 1)
 })
 
@@ -331,8 +318,7 @@ test('nothing stays open after dispose', () => {
 })
 
 test('with long cache times, directories are opened as ever where the kernel has not agreed to open them by itself', () => {
-  filesystem.dispose()
-  filesystem = mirror(dir, { cache: { entryValid: 100, attrValid: 100 } })
+  mirrorAgain({ cache: { entryValid: 100, attrValid: 100 } })
   file('a')
   const { fh } = get('opendir', {})
   assert.ok(fh > 0)

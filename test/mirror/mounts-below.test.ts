@@ -15,6 +15,8 @@ import { MirrorInode } from '#dist/filesystems/mirror/inode.js'
 import { resolveMirrorOptions } from '#dist/filesystems/mirror/options.js'
 import { PathDescriptors } from '#dist/filesystems/mirror/path-descriptors.js'
 import { cleanup } from '../support/mounting.js'
+import { askOf as ask } from './asked.js'
+import type { Answer } from './asked.js'
 import { Mirrored, temporary } from './mounted.js'
 import { skipStrong } from './strong-support.js'
 
@@ -26,15 +28,6 @@ const skip =
   process.geteuid?.() !== 0
     ? 'mounting takes root'
     : (major < 5 || (major === 5 && minor < 8)) && 'needs Linux 5.8 (STATX_MNT_ID)'
-
-type Answer = Record<string, unknown> & { nodeid: number; fh: number; attr: Record<string, unknown> }
-
-/** Calls a handler with the fields of a request by root. */
-function ask(filesystem: MirrorFilesystem, name: string, fields: Record<string, unknown>): unknown {
-  const handler = Reflect.get(filesystem, name) as (request: Record<string, unknown>) => unknown
-  const request = { unique: 2, nodeid: 1, uid: 0, gid: 0, pid: 1, umask: 0o022, flags: 0, ...fields }
-  return handler.call(filesystem, request)
-}
 
 /** The entry that a path leads to. */
 function find(filesystem: MirrorFilesystem, path: string): Answer {

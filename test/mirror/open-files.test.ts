@@ -2,11 +2,10 @@
 import { strict as assert } from 'node:assert'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { FATTR_FH, FATTR_SIZE } from 'devfuse/protocol'
 import { ESTALE } from 'devfuse'
-import { mirror } from 'devfuse/mirror'
 import type { MirrorFilesystem } from 'devfuse/mirror'
 import * as sys from 'devfuse/syscalls'
 import { Crew } from '#dist/filesystems/mirror/crew.js'
@@ -15,23 +14,12 @@ import { accessOf, resolveMirrorOptions } from '#dist/filesystems/mirror/options
 import { shareMemory } from '#dist/filesystems/mirror/shared.js'
 import { closeSource, openSource } from '#dist/filesystems/mirror/source.js'
 import { Tree } from '#dist/filesystems/mirror/tree.js'
-import { handlersOf } from './asked.js'
+import { eachMirrored, handlersOf } from './asked.js'
 import type { Answer, Fields } from './asked.js'
-import { temporary } from './mounted.js'
 
 let dir: string
 let filesystem: MirrorFilesystem
-
-beforeEach(() => {
-  dir = temporary()
-  filesystem = mirror(dir)
-})
-afterEach(() => {
-  filesystem.dispose()
-  fs.rmSync(dir, { recursive: true })
-})
-
-const { ask, get } = handlersOf(() => filesystem)
+const { ask, get, mirrorAgain } = eachMirrored((one) => ({ dir, filesystem } = one))
 
 const BIG = 64 << 20
 
@@ -151,8 +139,7 @@ test('a file without a name is found after its last close, until it is forgotten
 })
 
 test('a file without a name stays when path descriptors are few', () => {
-  filesystem.dispose()
-  filesystem = mirror(dir, { maxPathDescriptors: 16 })
+  mirrorAgain({ maxPathDescriptors: 16 })
   const { nodeid, fh } = get('tmpfile', { flags: sys.O_RDWR, mode: 0o600 })
   ask('release', { nodeid, fh })
   for (let i = 0; i < 40; i++) {

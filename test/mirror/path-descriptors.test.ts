@@ -2,32 +2,26 @@
 import { strict as assert } from 'node:assert'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import type { MirrorFilesystem } from 'devfuse/mirror'
 import { assemble } from '#dist/filesystems/mirror/index.js'
 import { accessOf, resolveMirrorOptions } from '#dist/filesystems/mirror/options.js'
 import { closeSource, openSource } from '#dist/filesystems/mirror/source.js'
-import { handlersOf } from './asked.js'
-import { temporary } from './mounted.js'
+import { eachMirrored } from './asked.js'
 
 const LIMIT = 16
 const DEPTH = 40
 
 let dir: string
 let filesystem: MirrorFilesystem
-
-beforeEach(() => {
-  dir = temporary()
-  const options = resolveMirrorOptions({ maxPathDescriptors: LIMIT })
-  const source = openSource(dir, accessOf(options.session))
-  filesystem = assemble(dir, { ...source, mountFd: -1 }, options, () => closeSource(source))
-})
-afterEach(() => {
-  filesystem.dispose()
-  fs.rmSync(dir, { recursive: true })
-})
-
-const { ask, get } = handlersOf(() => filesystem)
+const { ask, get } = eachMirrored(
+  (one) => ({ dir, filesystem } = one),
+  (src) => {
+    const options = resolveMirrorOptions({ maxPathDescriptors: LIMIT })
+    const source = openSource(src, accessOf(options.session))
+    return assemble(src, { ...source, mountFd: -1 }, options, () => closeSource(source))
+  },
+)
 
 /** A chain of directories below the root: its last one, with the file `name` in it; other files of that name lie on the way. */
 function chain(letter: string): { path: string; nodeid: number } {

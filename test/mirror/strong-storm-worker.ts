@@ -4,6 +4,7 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { syscalls } from 'devfuse/syscalls'
+import { random } from '../support/random.js'
 import { DIRS, NAMES, NAME_WORDS, STATES, WORDS } from './strong-storm-layout.js'
 
 export interface StormData {
@@ -26,11 +27,7 @@ const changingAt = (name: number): number => countAt(name) + 1
 const stateAt = (name: number, state: number): number => countAt(name) + 2 + (state % STATES) * WORDS
 const NEVER = new Int32Array(new SharedArrayBuffer(4))
 
-let random = seed
-function below(limit: number): number {
-  random = (Math.imul(random, 1664525) + 1013904223) >>> 0
-  return Math.floor((random / 2 ** 32) * limit)
-}
+const below = random(seed)
 
 const pathOf = (root: string, name: number): string =>
   join(root, `d${Math.floor(name / NAMES)}`, `n${name % NAMES}`)

@@ -5,20 +5,12 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import type { DecodeContext, Decoder } from '#dist/protocol/index.js'
 import { cuseInitDecoder, decoders, describeRequest, encodeRequest } from '#dist/protocol/index.js'
+import { random as randomFrom } from '../support/random.js'
 import { context } from './decode.js'
 
 const ROUNDS = 40_000
 const SIZE = 1024
 const BEYOND = 512
-
-/** A small generator, so that a failure can be repeated from its seed. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
-}
 
 /** What a decoder made, as text: two results are the same when their texts are. */
 function textOf(result: ReturnType<Decoder['decode']>): string {
