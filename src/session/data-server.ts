@@ -4,6 +4,7 @@ import { fchmodSync, fstatSync } from 'node:fs'
 import { EINVAL, FUSE_WRITE_KILL_SUIDGID } from '../protocol/index.js'
 import type { Errno, FdData, ReadRequest, WriteRequest } from '../protocol/index.js'
 import { syscalls } from '../syscalls/index.js'
+import type { QuickWriter } from '../syscalls/index.js'
 import { ServedData } from './own-descriptor.js'
 import type { Passthrough } from './passthrough.js'
 
@@ -17,6 +18,7 @@ export class DataServer {
   readonly methods: Record<string, unknown>
 
   constructor(passthrough: Passthrough) {
+    let writer: QuickWriter | undefined
     this.methods = {
       read: ({ nodeid, fh, offset, size }: ReadRequest): FdData | Errno => {
         const served = passthrough.descriptorOf(nodeid, fh)
@@ -29,9 +31,11 @@ export class DataServer {
         const { fd, own } = served
         // A job in a queue needs a descriptor that stays.
         if (own === undefined) return written(fd, request, syscalls.pwrite64(fd, data, offset))
-        return own.during(() =>
-          syscalls.pwriteAllAsync(fd, data, offset).then((n) => written(fd, request, n)),
-        )
+        const done = own.writesToCache
+          ? (writer ??= syscalls.quickWriter()).write(fd, data, offset)
+          : syscalls.pwriteAllAsync(fd, data, offset)
+        if (typeof done === 'number') return written(fd, request, done)
+        return own.during(() => done.then((n) => written(fd, request, n)))
       },
     }
   }

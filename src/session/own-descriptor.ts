@@ -3,10 +3,13 @@ import type { FdData } from '../protocol/index.js'
 import {
   AT_FDCWD,
   F_DUPFD_CLOEXEC,
+  F_GETFL,
   O_CLOEXEC,
+  O_DSYNC,
   S_IFMT,
   S_IFREG,
   StatxBuffer,
+  isLocalFilesystem,
   syscalls,
 } from '../syscalls/index.js'
 
@@ -19,6 +22,7 @@ export interface ServedDescriptor {
 
 export class OwnDescriptor {
   readonly fd: number
+  #writesToCache: boolean | undefined
   #users = 1
 
   private constructor(fd: number) {
@@ -33,6 +37,11 @@ export class OwnDescriptor {
     let own = isRegular(fd) ? reopen(fd, accesses) : -1
     if (own < 0) own = syscalls.fcntl(fd, F_DUPFD_CLOEXEC)
     return own < 0 ? undefined : new OwnDescriptor(own)
+  }
+
+  /** Whether a write is over when its bytes are in the page cache of this machine. */
+  get writesToCache(): boolean {
+    return (this.#writesToCache ??= writesToCache(this.fd))
   }
 
   /** Runs `job`, and stays open until it has settled: the RELEASE of a killed caller's file comes before. */
@@ -55,6 +64,12 @@ const found = new StatxBuffer()
 
 function isRegular(fd: number): boolean {
   return syscalls.fstatx(fd, 0, found) >= 0 && (found.mode & S_IFMT) === S_IFREG
+}
+
+function writesToCache(fd: number): boolean {
+  const statistics = syscalls.fstatfs(fd)
+  const flags = syscalls.fcntl(fd, F_GETFL)
+  return typeof statistics !== 'number' && isLocalFilesystem(statistics.type) && (flags & O_DSYNC) === 0
 }
 
 function reopen(fd: number, accesses: readonly number[]): number {

@@ -4,6 +4,7 @@ import type { SyscallArg } from '../native.js'
 import { numbers as nr } from './numbers.js'
 import { NULL } from './door.js'
 import type { Door } from './door.js'
+import { QuickWriter } from './quick-writer.js'
 
 /** A lock of fcntl(2): F_RDLCK, F_WRLCK or F_UNLCK on `length` bytes (0: to the end) from `start`. */
 export interface FcntlLock {
@@ -14,7 +15,8 @@ export interface FcntlLock {
   pid?: number
 }
 
-export function dataCalls({ call, callAsync }: Door) {
+export function dataCalls(door: Door) {
+  const { call, callAsync } = door
   const rangeArgs = (
     fdIn: number,
     offIn: number,
@@ -72,6 +74,8 @@ export function dataCalls({ call, callAsync }: Door) {
     /** Writes until all is written, or an error with nothing written. */
     pwriteAllAsync: (fd: number, bytes: Uint8Array, offset: number): Promise<number> =>
       callAsync(special.pwriteAll, fd, bytes, bytes.byteLength, offset),
+    /** Writes in the calling thread as long as they do not wait, else on the pool. */
+    quickWriter: (): QuickWriter => new QuickWriter(door),
     /** lseek(2); SEEK_DATA and SEEK_HOLE are in the constants. */
     lseek: (fd: number, offset: number, whence: number): number => call(nr.lseek, fd, offset, whence),
     /** fallocate(2); `mode` is FALLOC_FL_* bits. */

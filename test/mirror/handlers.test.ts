@@ -132,8 +132,9 @@ test('opens of one inode share a descriptor, which the last release closes', () 
 
 test('what may wait for a disk is answered by a promise', async () => {
   const { nodeid, fh } = get('create', { name: 'a', flags: sys.O_RDWR, mode: 0o644 })
+  const data = Buffer.concat([Buffer.from('hello'), Buffer.alloc(1 << 20)])
   const waits: [string, Fields, unknown][] = [
-    ['write', { data: Buffer.from('hello'), offset: 0, writeFlags: 0 }, 5],
+    ['write', { data, offset: 0, writeFlags: 0 }, data.length],
     ['fsync', { fdatasync: false }, undefined],
     ['fsync', { fdatasync: true }, undefined],
     ['fallocate', { offset: 0, length: 100, mode: 0 }, undefined],
@@ -148,6 +149,22 @@ test('what may wait for a disk is answered by a promise', async () => {
   }
   assert.equal(fs.readFileSync(join(dir, 'a'), 'latin1').slice(50, 55), 'hello')
   ask('release', { nodeid, fh })
+})
+
+test('a small write does not leave the thread, unless it is to be on the disk at its end', async () => {
+  const write = { data: Buffer.from('hello'), offset: 0, writeFlags: 0 }
+  for (const [flags, sync] of [
+    [sys.O_RDWR, true],
+    [sys.O_WRONLY | sys.O_DSYNC, false],
+    [sys.O_WRONLY | sys.O_SYNC, false],
+  ] as const) {
+    const { nodeid, fh } = get('create', { name: `a${flags}`, flags, mode: 0o644 })
+    const answer = ask('write', { nodeid, fh, ...write })
+    assert.equal(typeof answer === 'number', sync)
+    assert.equal(await answer, 5)
+    assert.equal(fs.readFileSync(join(dir, `a${flags}`), 'latin1'), 'hello')
+    ask('release', { nodeid, fh })
+  }
 })
 
 test('a big truncate leaves the thread, a small one does not', async () => {

@@ -140,7 +140,7 @@ test('no handle is kept of what was reached by another mount, where statx(2) tel
   const fds = new Map([...Array(40).keys()].map((fd) => [fd, { mountId: fd % 2, type: 1, handle: `${fd}` }]))
   const calls = { ...makeSyscalls('latin1'), nameToHandleAt: (fd: number) => fds.get(fd)!, close: () => 0 }
   const stat = { dev: 1, mntId: 0, ino: 1, mode: sys.S_IFDIR, mask: 0, btimeSec: 0, btimeNsec: 0 }
-  const device = new Device(stat, true, resolveMirrorOptions({}).cache)
+  const device = new Device(stat, undefined, resolveMirrorOptions({}).cache)
   const descriptors = new PathDescriptors(calls, 16, device, 1)
   const root = new MirrorInode(device, stat, null, '')
   const inodes = [...fds.keys()].map((fd) => {

@@ -22,6 +22,8 @@ let filesystem: MirrorFilesystem
 const { ask, get, mirrorAgain } = eachMirrored((one) => ({ dir, filesystem } = one))
 
 const BIG = 64 << 20
+/** More than a thread writes by itself. */
+const data = Buffer.alloc(1 << 20, 'x')
 
 /** Whether a descriptor of this process can write to `name`. */
 const leadsTo = (name: string, fd: number): boolean => {
@@ -31,7 +33,7 @@ const leadsTo = (name: string, fd: number): boolean => {
 }
 
 const jobs: [string, Fields][] = [
-  ['write', { data: Buffer.from('hello'), offset: 0, writeFlags: 0 }],
+  ['write', { data, offset: 0, writeFlags: 0 }],
   ['fsync', { fdatasync: false }],
   ['fallocate', { offset: 0, length: BIG, mode: 0 }],
   ['setattr', { valid: FATTR_SIZE | FATTR_FH, size: 0 }],
@@ -71,7 +73,7 @@ test('a session that ends leaves a descriptor to the job that is under way', asy
   const job = ask('write', { nodeid, fh, ...jobs[0][1] }) as Promise<number>
   filesystem.dispose()
   assert.ok(leadsTo('a', passthrough as number))
-  assert.equal(await job, 5)
+  assert.equal(await job, data.length)
   assert.ok(!leadsTo('a', passthrough as number))
 })
 

@@ -84,7 +84,9 @@ async function bed(t: TestContext, kernel?: FakeKernel) {
 const descriptorsOf = (path: string): number => openFiles().filter((link) => link === path).length
 
 describe('a write of the library', { timeout: 60_000 }, () => {
-  const write = { nodeid: 2, fh: 1, offset: 0, data: Buffer.from('WROTE'), pid: 4_000_000 }
+  // More than a thread writes by itself.
+  const data = 'WROTE'.repeat(100_000)
+  const write = { nodeid: 2, fh: 1, offset: 0, data: Buffer.from(data), pid: 4_000_000 }
 
   for (const [what, flags] of [
     ['in the same mode', O_RDWR],
@@ -98,8 +100,8 @@ describe('a write of the library', { timeout: 60_000 }, () => {
       await on.open(flags)
       on.takeNumbers()
       await goOn()
-      assert.equal((await written)['value'], 5)
-      assert.deepEqual([on.real(), on.victim()], ['WROTE', 'victim'])
+      assert.equal((await written)['value'], data.length)
+      assert.deepEqual([on.real(), on.victim()], [data, 'victim'])
       await on.close()
       await on.close()
       assert.equal(descriptorsOf(on.path), 0)
@@ -117,7 +119,7 @@ describe('a write of the library', { timeout: 60_000 }, () => {
     on.takeNumbers()
     await goOn()
     await settled(() => descriptorsOf(on.path) === 0)
-    assert.deepEqual([on.real(), on.victim()], ['WROTE', 'victim'])
+    assert.deepEqual([on.real(), on.victim()], [data, 'victim'])
   })
 })
 

@@ -1,4 +1,4 @@
-// Data of open files. What may wait for a disk runs on the addon's threads; with passthrough, READ and WRITE never come here.
+// Data of open files. What is likely to wait for a disk runs on the addon's threads; with passthrough, READ and WRITE never come here.
 import {
   EBADF,
   EMFILE,
@@ -27,6 +27,7 @@ import type {
 } from '../../protocol/index.js'
 import { F_DUPFD_CLOEXEC, O_ACCMODE, O_RDONLY } from '../../syscalls/index.js'
 import type { Directories } from './directories.js'
+import { writesToCache } from './open-file.js'
 import type { OpenFiles } from './open-files.js'
 import { killPrivileges } from './privileges.js'
 import type { Tree } from './tree.js'
@@ -60,6 +61,7 @@ const isUser = ({ uid }: Request): boolean => uid !== 0 && uid !== FUSE_INVALID_
 export function data(tree: Tree, files: OpenFiles, directories: Directories | UnopenedDirectories) {
   const { sys } = tree
   const argument = Buffer.alloc(IOCTL_ARGUMENT)
+  const writer = sys.quickWriter()
   const nothing = (result: number): void | Errno => (result < 0 ? (result as Errno) : undefined)
 
   return {
@@ -75,10 +77,11 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories | Un
       return fd < 0 ? EBADF : { fd, offset, size }
     },
 
-    write(request: WriteRequest): Promise<number> | Errno {
+    write(request: WriteRequest): number | Promise<number> {
       const { fh, data: bytes, offset, writeFlags } = request
-      return files.with(fh, (fd) => {
+      return files.with(fh, (fd, file) => {
         if ((writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0) killPrivileges(tree, fd, request)
+        if (writesToCache(file)) return writer.write(fd, bytes, offset)
         return sys.pwriteAllAsync(fd, bytes, offset)
       })
     },

@@ -1,5 +1,6 @@
 // The filesystems that show below the source, each as one mount shows it: what a mount denies is not to be had by another, and one
 // directory below two mounts has two paths.
+import { isLocalFilesystem } from '../../syscalls/index.js'
 import type { FilesystemStatistics, Syscalls } from '../../syscalls/index.js'
 import type { MirrorInode, Sighting } from './inode.js'
 import { NONE } from './options.js'
@@ -15,14 +16,17 @@ export class Device {
   readonly mntId: number
   /** False where the birth time is not part of a file's identity: overlayfs changes it when it copies a file up. */
   readonly stableBirth: boolean
+  /** Writes go to the page cache of this machine; those to overlayfs go on to that of a layer. */
+  readonly local: boolean
   readonly inodes = new Map<number | bigint, MirrorInode>()
   /** How long the kernel may keep what it is told of this filesystem. */
   cache: CachePolicy
 
-  constructor({ dev, mntId }: Sighting, stableBirth: boolean, cache: CachePolicy) {
+  constructor({ dev, mntId }: Sighting, type: number | undefined, cache: CachePolicy) {
     this.dev = dev
     this.mntId = mntId
-    this.stableBirth = stableBirth
+    this.stableBirth = type !== OVERLAYFS_SUPER_MAGIC
+    this.local = !this.stableBirth || (type !== undefined && isLocalFilesystem(type))
     this.cache = cache
   }
 
@@ -64,7 +68,7 @@ export class Devices {
   #add(found: Sighting, dirfd: number, name: string): Device {
     const statistics = statisticsOf(this.#sys, dirfd, name)
     const { strong, cache } = this.#options
-    const device = new Device(found, statistics?.type !== OVERLAYFS_SUPER_MAGIC, strong ? NONE : cache)
+    const device = new Device(found, statistics?.type, strong ? NONE : cache)
     let devices = this.#byMount.get(device.mntId)
     if (devices === undefined) this.#byMount.set(device.mntId, (devices = new Map()))
     devices.set(device.dev, device)

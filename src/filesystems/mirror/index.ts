@@ -4,7 +4,7 @@ import { realpathSync } from 'node:fs'
 import { sep } from 'node:path'
 import { OptionError, mount } from '../../index.js'
 import type { Filesystem, Negotiation, Notifier, Session, SessionOptions } from '../../index.js'
-import { ST_NODEV, ST_NOEXEC, ST_NOSUID, ST_RDONLY } from '../../syscalls/index.js'
+import { isLocalFilesystem, ST_NODEV, ST_NOEXEC, ST_NOSUID, ST_RDONLY } from '../../syscalls/index.js'
 import { attributes } from './attributes.js'
 import type { Watching } from './coherence.js'
 import { create } from './create.js'
@@ -212,15 +212,6 @@ function watchStats(watching: Watching) {
   return { watch, namesTakenBack, inodesTakenBack, ...rest }
 }
 
-/** Kernel: no flush operation, so close(2) has no errors to report. Magic numbers of statfs(2). */
-const LOCAL_FILESYSTEMS = new Set([
-  0xef53, // ext2, ext3, ext4
-  0x58465342, // xfs
-  0x9123683e, // btrfs
-  0x01021994, // tmpfs
-  0xf2f52010, // f2fs
-])
-
 type InitFlag = NonNullable<SessionOptions['want']>[number]
 
 /** What the mirror negotiates beyond the session's defaults, where the kernel offers it. */
@@ -284,7 +275,7 @@ function mountOptionsOf(
   }
 }
 
-const isLocal = ({ statistics }: Source): boolean => LOCAL_FILESYSTEMS.has(statistics.type)
+const isLocal = ({ statistics }: Source): boolean => isLocalFilesystem(statistics.type)
 
 function isRoot(): boolean {
   return process.geteuid?.() === 0

@@ -1,5 +1,5 @@
 // One descriptor of a source file, and who uses it.
-import { O_ACCMODE, O_RDWR, O_WRONLY } from '../../syscalls/index.js'
+import { O_ACCMODE, O_DSYNC, O_RDWR, O_WRONLY } from '../../syscalls/index.js'
 import type { MirrorInode } from './inode.js'
 
 /** A descriptor of the source file, for every open with the same `flags`. */
@@ -16,4 +16,9 @@ export interface OpenFile {
 export function canWrite({ flags }: Pick<OpenFile, 'flags'>): boolean {
   const access = flags & O_ACCMODE
   return access === O_WRONLY || access === O_RDWR
+}
+
+/** Whether a write is over when its bytes are in the page cache. Linux: the bit of O_DSYNC is one of O_SYNC. */
+export function writesToCache({ inode, flags }: Pick<OpenFile, 'inode' | 'flags'>): boolean {
+  return inode.device.local && (flags & O_DSYNC) === 0
 }

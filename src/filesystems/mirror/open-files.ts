@@ -62,9 +62,9 @@ export class OpenFiles {
   }
 
   /** Calls `use` with the descriptor behind an `fh`, which stays open until the result has settled; or EBADF. */
-  with<Result>(fh: number, use: (fd: number) => Result): Result | typeof EBADF {
+  with<Result>(fh: number, use: (fd: number, file: OpenFile) => Result): Result | typeof EBADF {
     const file = this.table.get(fh)
-    return file === undefined ? EBADF : this.#during(file, () => use(file.fd))
+    return file === undefined ? EBADF : this.#during(file, () => use(file.fd, file))
   }
 
   open(request: OpenRequest): OpenAnswer | Errno | Promise<OpenAnswer | Errno> {

@@ -1,0 +1,67 @@
+// Writes to files that lie in the page cache: where they mostly do not wait, they run in the calling thread, else on the pool.
+import { special } from '../native.js'
+import type { Door } from './door.js'
+
+/** Bytes. What takes longer than waking a thread of the pool, and copied there runs beside everything else. */
+const MOST = 256 * 1024
+/** Milliseconds. A write that only copies takes a small part of it. */
+const LONG = 1
+/** Milliseconds on the pool after a write that took so long, doubled each time. */
+const SHORTEST_PAUSE = 100
+const LONGEST_PAUSE = 10_000
+/** So many writes in a row that did not wait end a time of long pauses. */
+const CALM = 1000
+
+/** Magic numbers of statfs(2). */
+const LOCAL_FILESYSTEMS = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // xfs
+  0x9123683e, // btrfs
+  0x01021994, // tmpfs
+  0xf2f52010, // f2fs
+])
+
+/**
+ * Whether files of a filesystem of this `type` (of statfs(2)) lie in the page cache of this machine: write(2) copies, close(2) has
+ * no errors to report, and no server is asked.
+ */
+export function isLocalFilesystem(type: number): boolean {
+  return LOCAL_FILESYSTEMS.has(type)
+}
+
+/**
+ * pwrite64(2) for a thread that should not wait. A small write to the page cache is over before a thread of the pool would have begun
+ * with it, so it runs at once, until one has waited: for memory, for a full journal, for too many dirty pages (balance_dirty_pages).
+ * Then the pool has all of them for a while, from 0.1 to 10 seconds. Meant for files of {@link isLocalFilesystem} without O_SYNC.
+ */
+export class QuickWriter {
+  readonly #door: Pick<Door, 'call' | 'callAsync'>
+  readonly #now: () => number
+  #pause = SHORTEST_PAUSE
+  #until = 0
+  #calm = 0
+
+  /** Use `makeSyscalls().quickWriter()`. `now`: milliseconds. */
+  constructor(door: Pick<Door, 'call' | 'callAsync'>, now = () => performance.now()) {
+    this.#door = door
+    this.#now = now
+  }
+
+  /** Writes until all is written, or an error with nothing written: bytes written, or -errno; a promise of it from the pool. */
+  write(fd: number, bytes: Uint8Array, offset: number): number | Promise<number> {
+    const size = bytes.byteLength
+    const start = this.#now()
+    if (size > MOST || start < this.#until)
+      return this.#door.callAsync(special.pwriteAll, fd, bytes, size, offset)
+    const result = this.#door.call(special.pwriteAll, fd, bytes, size, offset)
+    const end = this.#now()
+    if (end - start > LONG) {
+      this.#calm = 0
+      this.#until = end + this.#pause
+      this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE)
+    } else if (++this.#calm === CALM) {
+      this.#pause = SHORTEST_PAUSE
+    }
+    return result
+  }
+}
