@@ -21,13 +21,14 @@ import type {
   OpenRequest,
   ReadRequest,
   ReleaseRequest,
+  Reply,
   Request,
   SyncfsRequest,
   WriteRequest,
 } from '../../protocol/index.js'
-import { F_DUPFD_CLOEXEC, O_ACCMODE, O_RDONLY } from '../../syscalls/index.js'
+import { F_DUPFD_CLOEXEC } from '../../syscalls/index.js'
 import type { Directories } from './directories.js'
-import { writesToCache } from './open-file.js'
+import { canWrite, writesToCache } from './open-file.js'
 import type { OpenFiles } from './open-files.js'
 import { killPrivileges } from './privileges.js'
 import type { Tree } from './tree.js'
@@ -87,13 +88,13 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories | Un
     },
 
     /** close(2) is where some filesystems (NFS) report that data was lost, so it is closed once here, too. */
-    async flush({ fh }: FlushRequest): Promise<void | Errno> {
+    flush({ fh }: FlushRequest): Reply<void> {
       const file = files.table.get(fh)
       if (file === undefined) return EBADF
-      if ((file.flags & O_ACCMODE) === O_RDONLY) return
+      if (!canWrite(file) || file.inode.device.local) return
       let copy = sys.fcntl(file.fd, F_DUPFD_CLOEXEC)
       if (copy === EMFILE) copy = tree.retry(() => sys.fcntl(file.fd, F_DUPFD_CLOEXEC))
-      return nothing(copy < 0 ? copy : await sys.closeAsync(copy))
+      return copy < 0 ? (copy as Errno) : sys.closeAsync(copy).then(nothing)
     },
 
     async fsync({ fh, fdatasync }: FsyncRequest): Promise<void | Errno> {

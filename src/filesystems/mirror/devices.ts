@@ -16,8 +16,10 @@ export class Device {
   readonly mntId: number
   /** False where the birth time is not part of a file's identity: overlayfs changes it when it copies a file up. */
   readonly stableBirth: boolean
-  /** Writes go to the page cache of this machine; those to overlayfs go on to that of a layer. */
+  /** No server is asked: a close has no errors to report. */
   readonly local: boolean
+  /** Writes go to the page cache of this machine; those to overlayfs go on to that of a layer. */
+  readonly writesToCache: boolean
   readonly inodes = new Map<number | bigint, MirrorInode>()
   /** How long the kernel may keep what it is told of this filesystem. */
   cache: CachePolicy
@@ -26,7 +28,8 @@ export class Device {
     this.dev = dev
     this.mntId = mntId
     this.stableBirth = type !== OVERLAYFS_SUPER_MAGIC
-    this.local = !this.stableBirth || (type !== undefined && isLocalFilesystem(type))
+    this.local = type !== undefined && isLocalFilesystem(type)
+    this.writesToCache = this.local || !this.stableBirth
     this.cache = cache
   }
 

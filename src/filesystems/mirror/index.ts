@@ -137,7 +137,7 @@ export function assemble(
       const { passthroughUnavailable } = negotiation
       files.passthrough = passthroughUnavailable === undefined
       // Without passthrough FLUSH is what writes dirty mapped pages to the source on close.
-      files.flushless = files.passthrough && isRoot() && isLocal(opened)
+      files.flushless = files.passthrough && isRoot()
       files.forgetAttributes = (nodeid) => notify.invalInode(nodeid, NO_DATA).catch(() => false)
     },
     destroy: dispose,

@@ -20,5 +20,5 @@ export function canWrite({ flags }: Pick<OpenFile, 'flags'>): boolean {
 
 /** Whether a write is over when its bytes are in the page cache. Linux: the bit of O_DSYNC is one of O_SYNC. */
 export function writesToCache({ inode, flags }: Pick<OpenFile, 'inode' | 'flags'>): boolean {
-  return inode.device.local && (flags & O_DSYNC) === 0
+  return inode.device.writesToCache && (flags & O_DSYNC) === 0
 }

@@ -43,7 +43,7 @@ export class OpenFiles {
   readonly table: HandleTable<OpenFile> | SharedFiles
   readonly #tree: Tree
   readonly #refused = new RefusedOpens()
-  /** Not even closing what was written to has errors to report, so the kernel need not send FLUSH. */
+  /** Where closing what was written to has no errors to report either, the kernel need not send FLUSH. */
   flushless = false
   /** The kernel reads and writes the files itself. */
   passthrough: boolean
@@ -115,7 +115,8 @@ export class OpenFiles {
   opened(file: OpenFile): OpenAnswer {
     this.#hold(file)
     const keep = file.inode.device.cache.keepData ? FOPEN_KEEP_CACHE : 0
-    const openFlags = keep | (this.flushless || !canWrite(file) ? FOPEN_NOFLUSH : 0)
+    const openFlags =
+      keep | ((this.flushless && file.inode.device.local) || !canWrite(file) ? FOPEN_NOFLUSH : 0)
     const fh = this.table.add(file)
     return this.passthrough ? { fh, openFlags, passthrough: file.fd } : { fh, openFlags }
   }
