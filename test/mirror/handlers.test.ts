@@ -262,7 +262,7 @@ test('listings: looking directories up is no use of files, and directories witho
   assert.equal(list(2, 1, 0), 9)
 })
 
-test('listings: files always come with their attributes where the kernel caches names for long', () => {
+test('listings: files of small directories come with their attributes where the kernel caches names for long', () => {
   for (const cache of [{ negativeValid: 1 }, { entryValid: 2 }]) {
     mirrorAgain({ cache })
     const list = listed(5)
@@ -272,28 +272,42 @@ test('listings: files always come with their attributes where the kernel caches 
   assert.equal(listed(1)(0, 1, 0), 1)
 })
 
-test('listings: of a large directory only the first names come with attributes, and others once names are looked up', () => {
-  for (let i = 0; i < 4000; i++) file(String(i))
-  const { fh } = get('opendir', {})
-  const names: string[] = []
-  /** Lists on: how many of the next names have attributes, and how many there are. */
-  const next = (): number[] => {
-    const reply = ask('readdirplus', { fh, offset: names.length, size: 65536, pid: 9 })
-    const entries = [...(reply as Iterable<Answer & { name: string }>)]
-    for (const { name } of entries) names.push(name)
-    return [entries.filter(({ nodeid }) => nodeid !== 0).length, entries.length]
-  }
-  for (let before = 0; before < 1000; before = names.length) {
-    const [found, all] = next()
-    assert.equal(found, before === 0 ? all - 2 : all)
-  }
-  const [none, unused] = next()
-  assert.equal(none, 0)
-  for (const name of names.slice(-unused)) get('lookup', { name, pid: 9 })
-  const [found, all] = next()
-  assert.equal(found, all)
-  ask('releasedir', { fh })
-})
+for (const [what, cache] of [
+  ['a large directory', {}],
+  ['every large directory that the kernel keeps', { entryValid: 100, attrValid: 100 }],
+] as const) {
+  test(`listings: of ${what} only the first names come with attributes, and others once names are looked up`, () => {
+    mirrorAgain({ cache })
+    const large = (name: string): void => {
+      fs.mkdirSync(join(dir, name))
+      for (let i = 0; i < 4000; i++) fs.writeFileSync(join(dir, name, String(i)), '')
+    }
+    for (const directory of 'entryValid' in cache ? ['one', 'two'] : ['one']) {
+      large(directory)
+      const { nodeid } = get('lookup', { name: directory })
+      // As without OPENDIR, where the kernel keeps listings.
+      const { fh } = get('opendir', { nodeid })
+      const names: string[] = []
+      /** Lists on: how many of the next names have attributes, and how many there are. */
+      const next = (): number[] => {
+        const reply = ask('readdirplus', { nodeid, fh, offset: names.length, size: 65536, pid: 9 })
+        const entries = [...(reply as Iterable<Answer & { name: string }>)]
+        for (const { name } of entries) names.push(name)
+        return [entries.filter((entry) => entry.nodeid !== 0).length, entries.length]
+      }
+      for (let before = 0; before < 1000; before = names.length) {
+        const [found, all] = next()
+        assert.equal(found, before === 0 ? all - 2 : all)
+      }
+      const [none, unused] = next()
+      assert.equal(none, 0)
+      for (const name of names.slice(-unused)) get('lookup', { nodeid, name, pid: 9 })
+      const [found, all] = next()
+      assert.equal(found, all)
+      ask('releasedir', { fh })
+    }
+  })
+}
 
 test('options: unknown keys and bad values are refused with the fix', () => {
   const bad = (options: unknown, message: RegExp) =>

@@ -70,11 +70,13 @@ export class ListingReplies {
   #wantsFiles(directory: MirrorInode, pid: number, names: number): boolean {
     const readers = this.#readers
     const { entryValid, negativeValid } = directory.device.cache
-    // Kernel: a listing with attributes repairs what it has cached of the names, so where that lasts, each has them.
-    if (readers === undefined || negativeValid > 0 || entryValid > NORMAL.entryValid) return true
+    // Kernel: a listing with attributes repairs what it takes for missing, so where that lasts, each name has them.
+    if (readers === undefined || (negativeValid > 0 && !this.#tree.options.strong)) return true
     // A name that is out of date at once is looked up anyway.
     if (entryValid === 0) return false
-    return names === 0 ? readers.begins(pid, directory) : readers.goesOn(pid, directory, names)
+    const kept = entryValid > NORMAL.entryValid
+    if (names === 0) return readers.begins(pid, directory, kept)
+    return readers.goesOn(pid, directory, names, kept)
   }
 
   /** 0, or -errno where there is nothing to send. */

@@ -7,7 +7,7 @@ const MOST_READERS = 64
 const FILES_A_LOOKUP = 4
 /** After so many directories with attributes one goes without, to see whether they are still wanted. */
 const BETWEEN_SAMPLES = 64
-/** So many names of a large directory have attributes before anything is known. */
+/** So many names of a large directory have attributes before anything is known of its use. */
 const MOST_UNASKED = 1000
 /** The latest directories count most. */
 const FADING = 0.5
@@ -32,11 +32,14 @@ const wanted = ({ files, lookups }: Reader): boolean => lookups * FILES_A_LOOKUP
 export class Readers {
   readonly #readers = new Map<number, Reader>()
 
-  /** Thread `pid` begins a directory: whether to send the attributes of files. */
-  begins(pid: number, directory: MirrorInode): boolean {
+  /**
+   * Thread `pid` begins a directory: whether to send the attributes of files. `kept`: for a listing that lasts, so that names without
+   * attributes would cost everybody else a LOOKUP, and only those of large directories go without.
+   */
+  begins(pid: number, directory: MirrorInode, kept: boolean): boolean {
     const reader = this.#readers.get(pid) ?? this.#meet(pid)
     const due = reader.full >= (reader.files === 0 ? 1 : BETWEEN_SAMPLES)
-    reader.bare = due || !wanted(reader)
+    reader.bare = !kept && (due || !wanted(reader))
     reader.full = reader.bare ? 0 : reader.full + 1
     reader.files *= FADING
     reader.lookups *= FADING
@@ -45,15 +48,14 @@ export class Readers {
   }
 
   /** The same, after `names` names of the directory. */
-  goesOn(pid: number, directory: MirrorInode, names: number): boolean {
+  goesOn(pid: number, directory: MirrorInode, names: number, kept: boolean): boolean {
     const reader = this.#readers.get(pid)
     if (reader === undefined) return true
-    const unknown = reader.files === 0 && names >= MOST_UNASKED
-    if (unknown) {
-      reader.bare = true
-      directory.reader = reader
-    }
-    return !unknown && (!reader.bare || wanted(reader))
+    if (reader.bare) return wanted(reader)
+    if (names < MOST_UNASKED || (reader.files > 0 && !kept)) return true
+    reader.bare = true
+    directory.reader = reader
+    return false
   }
 
   #meet(pid: number): Reader {

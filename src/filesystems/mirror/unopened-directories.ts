@@ -20,6 +20,7 @@ import { isWatchable } from './handle-inodes.js'
 import { ListingReplies } from './listing-replies.js'
 import { accessOf } from './options.js'
 import type { ResolvedMirrorOptions } from './options.js'
+import { Readers } from './readers.js'
 import { hasNothingMountedBelow } from './source.js'
 import type { Source } from './source.js'
 import { Streams } from './streams.js'
@@ -85,8 +86,7 @@ function handlersOf(
   directories: UnopenedDirectories,
   { handlers: opened }: Directories,
 ) {
-  // What is kept is asked for once, so the attributes come now or by a LOOKUP each.
-  const replies = new ListingReplies(tree)
+  const replies = new ListingReplies(tree, new Readers())
 
   const read = (
     { nodeid, offset, size, pid }: ReaddirRequest | ReaddirplusRequest,
