@@ -11,11 +11,13 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef SYS_close_range
@@ -23,6 +25,8 @@
 #endif
 // How long the end of an environment waits for its mounts to go.
 #define DETACH_MS 1000
+// What is over sooner is not worth asking whether it waited.
+#define PWRITE_QUICK_US 1000u
 
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x1000
@@ -193,6 +197,28 @@ int64_t pread_all(int fd, void *bytes, size_t length, int64_t offset) {
   return transfer_all(SYS_pread64, fd, bytes, length, offset);
 }
 
+static long voluntary_switches(void) {
+  struct rusage usage;
+  return syscall(SYS_getrusage, RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : 0;
+}
+
+static uint64_t now_us(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_nsec / 1000u;
+}
+
+// Kernel: who waits switches of its own accord, who only loses the CPU to others does not.
+static int64_t pwrite_timed(int fd, char *bytes, size_t length, int64_t offset, uint32_t *waited) {
+  long switches = voluntary_switches();
+  uint64_t start = now_us();
+  int64_t result = transfer_all(SYS_pwrite64, fd, bytes, length, offset);
+  uint64_t spent = now_us() - start;
+  bool slept = spent >= PWRITE_QUICK_US && voluntary_switches() != switches;
+  *waited = !slept ? 0 : spent < UINT32_MAX ? (uint32_t)spent : UINT32_MAX;
+  return result;
+}
+
 int64_t special_run(const struct call *call) {
   const int64_t *a = call->args;
   switch (call->nr) {
@@ -208,6 +234,9 @@ int64_t special_run(const struct call *call) {
     return pread_all((int)a[0], address(a[1]), (size_t)a[2], a[3]);
   case SPECIAL_PWRITE_ALL:
     return transfer_all(SYS_pwrite64, (int)a[0], address(a[1]), (size_t)a[2], a[3]);
+  case SPECIAL_PWRITE_TIMED:
+    return a[4] == 0 ? -EFAULT
+                     : pwrite_timed((int)a[0], address(a[1]), (size_t)a[2], a[3], address(a[4]));
   case SPECIAL_LISTING:
     return listing_encode((int)a[0], address(a[1]), address(a[2]), address(a[3]), (size_t)a[4], address(a[5]));
   default:

@@ -14,6 +14,7 @@ enum special {
   SPECIAL_PREAD_ALL = -5,
   SPECIAL_PWRITE_ALL = -6,
   SPECIAL_LISTING = -7,
+  SPECIAL_PWRITE_TIMED = -8,
 };
 
 // The result or -errno; -ENOSYS for a number that is none of them.

@@ -30,6 +30,11 @@ export const special = {
    * 0; how many. The layouts are in listing.h.
    */
   listing: -7,
+  /**
+   * `(fd, bytes, length, offset, waited)`: pwriteAll, and how long it took in `waited` (a Uint32Array, microseconds): 0 unless that was more
+   * than 1000, and the thread slept meanwhile.
+   */
+  pwriteTimed: -8,
 } as const
 
 /** Flag of {@link Native.syscallAs}: keep CAP_FSETID, so setuid and setgid bits survive as they do for root. */

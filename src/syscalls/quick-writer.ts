@@ -4,8 +4,6 @@ import type { Door } from './door.js'
 
 /** Bytes. What takes longer than waking a thread of the pool, and copied there runs beside everything else. */
 const MOST = 256 * 1024
-/** Milliseconds. A write that only copies takes a small part of it. */
-const LONG = 1
 /** Milliseconds on the pool after a write that took so long, doubled each time. */
 const SHORTEST_PAUSE = 100
 const LONGEST_PAUSE = 10_000
@@ -31,12 +29,13 @@ export function isLocalFilesystem(type: number): boolean {
 
 /**
  * pwrite64(2) for a thread that should not wait. A small write to the page cache is over before a thread of the pool would have begun
- * with it, so it runs at once, until one has waited: for memory, for a full journal, for too many dirty pages (balance_dirty_pages).
+ * with it, so it runs at once, until one has waited for more than a millisecond: for memory, for a full journal, for too many dirty pages (balance_dirty_pages).
  * Then the pool has all of them for a while, from 0.1 to 10 seconds. Meant for files of {@link isLocalFilesystem} without O_SYNC.
  */
 export class QuickWriter {
   readonly #door: Pick<Door, 'call' | 'callAsync'>
   readonly #now: () => number
+  readonly #waited = new Uint32Array(1)
   #pause = SHORTEST_PAUSE
   #until = 0
   #calm = 0
@@ -50,14 +49,12 @@ export class QuickWriter {
   /** Writes until all is written, or an error with nothing written: bytes written, or -errno; a promise of it from the pool. */
   write(fd: number, bytes: Uint8Array, offset: number): number | Promise<number> {
     const size = bytes.byteLength
-    const start = this.#now()
-    if (size > MOST || start < this.#until)
+    if (size > MOST || this.#now() < this.#until)
       return this.#door.callAsync(special.pwriteAll, fd, bytes, size, offset)
-    const result = this.#door.call(special.pwriteAll, fd, bytes, size, offset)
-    const end = this.#now()
-    if (end - start > LONG) {
+    const result = this.#door.call(special.pwriteTimed, fd, bytes, size, offset, this.#waited)
+    if (this.#waited[0] > 0) {
       this.#calm = 0
-      this.#until = end + this.#pause
+      this.#until = this.#now() + this.#pause
       this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE)
     } else if (++this.#calm === CALM) {
       this.#pause = SHORTEST_PAUSE

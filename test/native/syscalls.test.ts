@@ -1,6 +1,6 @@
 // System calls through the addon: arguments, strings, views, results, misuse.
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -149,6 +149,23 @@ describe('special calls', () => {
       assert.equal(native.syscallUtf8(special[name], fd, bytes, 10, -1), EINVAL, name)
     assert.equal(native.syscallUtf8(special.pwriteAll, fd, bytes, 10, 0), EBADF)
     closeAll(fd)
+  })
+
+  it('tell a write that waits from one that only takes its time', () => {
+    const waited = new Uint32Array(1)
+    const timed = (fd: number, bytes: Buffer, size = bytes.length) =>
+      native.syscallUtf8(special.pwriteTimed, fd, bytes, size, 0, waited)
+    const fd = native.syscallUtf8(NR.openat, AT_FDCWD, join(folder, 'timed'), 0o102, 0o600)
+    waited[0] = 1
+    assert.equal(timed(fd, Buffer.from('text')), 4)
+    assert.equal(waited[0], 0)
+    // Copying takes more than a millisecond.
+    assert.equal(timed(fd, Buffer.alloc(64 << 20)), 64 << 20)
+    assert.equal(waited[0], 0)
+    assert.equal(statSync(join(folder, 'timed')).size, 64 << 20)
+    closeAll(fd)
+    assert.equal(timed(fd, Buffer.from('text')), EBADF)
+    assert.equal(native.syscallUtf8(special.pwriteTimed, 0, Buffer.alloc(1), 1, 0), EFAULT)
   })
 
   it('refuse to list into nowhere', () => {
