@@ -25,8 +25,6 @@
 #endif
 // How long the end of an environment waits for its mounts to go.
 #define DETACH_MS 1000
-// What is over sooner is not worth asking whether it waited.
-#define PWRITE_QUICK_US 1000u
 
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x1000
@@ -214,8 +212,8 @@ static int64_t pwrite_timed(int fd, char *bytes, size_t length, int64_t offset, 
   uint64_t start = now_us();
   int64_t result = transfer_all(SYS_pwrite64, fd, bytes, length, offset);
   uint64_t spent = now_us() - start;
-  bool slept = spent >= PWRITE_QUICK_US && voluntary_switches() != switches;
-  *waited = !slept ? 0 : spent < UINT32_MAX ? (uint32_t)spent : UINT32_MAX;
+  uint32_t bounded = spent == 0 ? 1 : spent < UINT32_MAX ? (uint32_t)spent : UINT32_MAX;
+  *waited = voluntary_switches() == switches ? 0 : bounded;
   return result;
 }
 

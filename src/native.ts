@@ -31,8 +31,8 @@ export const special = {
    */
   listing: -7,
   /**
-   * `(fd, bytes, length, offset, waited)`: pwriteAll, and how long it took in `waited` (a Uint32Array, microseconds): 0 unless that was more
-   * than 1000, and the thread slept meanwhile.
+   * `(fd, bytes, length, offset, waited)`: pwriteAll, and in `waited` (a Uint32Array) the microseconds that it took, or 0 where the thread did
+   * not sleep meanwhile.
    */
   pwriteTimed: -8,
 } as const

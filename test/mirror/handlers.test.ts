@@ -2,6 +2,7 @@
 import { strict as assert } from 'node:assert'
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { EINVAL, ENOENT, ERANGE, ESTALE, OptionError } from 'devfuse'
@@ -150,22 +151,29 @@ test('what may wait for a disk is answered by a promise', async () => {
   ask('release', { nodeid, fh })
 })
 
-test('a small write does not leave the thread, unless it is to be on the disk at its end, nor does close(2)', async () => {
-  const write = { data: Buffer.from('hello'), offset: 0, writeFlags: 0 }
-  for (const [flags, sync] of [
-    [sys.O_RDWR, true],
-    [sys.O_WRONLY | sys.O_DSYNC, false],
-    [sys.O_WRONLY | sys.O_SYNC, false],
-  ] as const) {
-    const { nodeid, fh } = get('create', { name: `a${flags}`, flags, mode: 0o644 })
-    const answer = ask('write', { nodeid, fh, ...write })
-    assert.equal(typeof answer === 'number', sync)
-    assert.equal(await answer, 5)
-    assert.equal(fs.readFileSync(join(dir, `a${flags}`), 'latin1'), 'hello')
-    assert.equal(ask('flush', { nodeid, fh }), undefined)
-    ask('release', { nodeid, fh })
-  }
-})
+const { type } = fs.statfsSync(tmpdir())
+const notCached = !sys.isLocalFilesystem(type) && 'temporary files lie on a filesystem that is not local'
+
+test(
+  'a small write does not leave the thread, unless it is to be on the disk at its end, nor does close(2)',
+  { skip: notCached },
+  async () => {
+    const write = { data: Buffer.from('hello'), offset: 0, writeFlags: 0 }
+    for (const [flags, sync] of [
+      [sys.O_RDWR, true],
+      [sys.O_WRONLY | sys.O_DSYNC, false],
+      [sys.O_WRONLY | sys.O_SYNC, false],
+    ] as const) {
+      const { nodeid, fh } = get('create', { name: `a${flags}`, flags, mode: 0o644 })
+      const answer = ask('write', { nodeid, fh, ...write })
+      assert.equal(typeof answer === 'number', sync)
+      assert.equal(await answer, 5)
+      assert.equal(fs.readFileSync(join(dir, `a${flags}`), 'latin1'), 'hello')
+      assert.equal(ask('flush', { nodeid, fh }), undefined)
+      ask('release', { nodeid, fh })
+    }
+  },
+)
 
 test('a big truncate leaves the thread, a small one does not', async () => {
   const { nodeid, fh } = get('create', { name: 'a', flags: sys.O_RDWR, mode: 0o644 })
@@ -308,6 +316,30 @@ for (const [what, cache] of [
     }
   })
 }
+
+test('listings: a small directory that the kernel keeps has all its attributes, whatever its thread lists in between', () => {
+  mirrorAgain({ cache: { entryValid: 100, attrValid: 100 } })
+  const open = (name: string, files: number) => {
+    fs.mkdirSync(join(dir, name))
+    for (let i = 0; i < files; i++) fs.writeFileSync(join(dir, name, String(i)), '')
+    const { nodeid } = get('lookup', { name })
+    const { fh } = get('opendir', { nodeid })
+    let offset = 0
+    /** Lists on: whether the next names have attributes; undefined at the end. */
+    return (): boolean | undefined => {
+      const reply = ask('readdirplus', { nodeid, fh, offset, size: 32768, pid: 9 })
+      const entries = [...(reply as Iterable<Answer>)]
+      const bare = entries.filter((entry) => entry.nodeid === 0).length - (offset === 0 ? 2 : 0)
+      offset += entries.length
+      return entries.length === 0 ? undefined : bare === 0
+    }
+  }
+  const [small, large] = [open('small', 900), open('large', 4000)]
+  assert.equal(small(), true)
+  const told = Array.from({ length: 100 }, large)
+  assert.deepEqual(new Set(told), new Set([true, false, undefined]))
+  assert.equal(small(), true)
+})
 
 test('options: unknown keys and bad values are refused with the fix', () => {
   const bad = (options: unknown, message: RegExp) =>

@@ -77,6 +77,21 @@ for (const passthrough of ['auto', 'off'] as const) {
       assert.deepEqual(requests(await mirrored.known()), asked)
     })
 
+    test('what a listing names is there at once, in a large directory, too', () => {
+      const large = (root: string, name = '') => join(root, 'large', name)
+      fs.mkdirSync(large(src))
+      for (let i = 0; i < 3000; i++) fs.writeFileSync(large(src, String(i)), '')
+      for (let round = 0; round < 10; round++) {
+        const fresh = Array.from({ length: 30 }, (_, i) => `fresh ${round} ${i}`)
+        for (const name of fresh) assert.throws(() => fs.statSync(large(mnt, name)), { code: 'ENOENT' })
+        for (const name of fresh) fs.writeFileSync(large(src, name), '')
+        const listed = fs.readdirSync(large(mnt)).filter((name) => name.startsWith(`fresh ${round} `))
+        const gone = listed.filter((name) => !fs.existsSync(large(mnt, name)))
+        assert.deepEqual(gone, [])
+      }
+      fs.rmSync(large(src), { recursive: true })
+    })
+
     const file = 'f'
     const path = () => join(mnt, file)
     /** [what, how to prepare, what to do on the source, what is seen afterwards] */

@@ -48,10 +48,8 @@ test(
     import { syscalls } from 'devfuse/syscalls'
     const fd = openSync(process.argv[1], 'w')
     const writer = syscalls.quickWriter()
-    for (let i = 0; i < 2; i++) {
-      const result = writer.write(fd, Buffer.from('text'), 0)
-      console.log(typeof result, await result)
-    }`
+    const results = [0, 4].map((offset) => writer.write(fd, Buffer.from('text'), offset))
+    for (const result of results) console.log(typeof result, await result)`
     const { stdout, stderr } = await run(process.execPath, [
       '--input-type=module',
       '-e',
@@ -95,6 +93,18 @@ describe('writes that wait', () => {
       wait(200)
       assert.equal(pause(10), expected)
     }
+  })
+
+  test('send all to the pool, too, where they are short but many', () => {
+    const { state, writer, pause } = slow()
+    const write = (cost: number) => {
+      state.cost = cost
+      assert.equal(writer.write(1, bytes, 0), 4)
+      state.cost = 0
+      return pause(10) > 0
+    }
+    for (let i = 0; i < 1000; i++) assert.ok(!write(i % 16 === 0 ? 0.5 : 0), String(i))
+    assert.ok([...Array(16).keys()].some((i) => write(i % 4 === 0 ? 0.5 : 0)))
   })
 
   test('are forgotten after a thousand that did not', () => {

@@ -18,7 +18,7 @@ export class Device {
   readonly stableBirth: boolean
   /** No server is asked: a close has no errors to report. */
   readonly local: boolean
-  /** Writes go to the page cache of this machine; those to overlayfs go on to that of a layer. */
+  /** Writes go to the page cache of this machine: those to overlayfs to that of a layer, which nearly always is a local one. */
   readonly writesToCache: boolean
   readonly inodes = new Map<number | bigint, MirrorInode>()
   /** How long the kernel may keep what it is told of this filesystem. */

@@ -60,6 +60,8 @@ export interface MirrorFilesystem extends Filesystem, Disposable {
  * Where the source is ext4, xfs or btrfs, nodeids are its inode numbers, so that file handles of the mount (NFS) hold as long as
  * the files do. For a source that is a part of its filesystem, that means the files seen since the server started.
  *
+ * While a filesystem of the source is frozen (fsfreeze(8)), whoever changes something there stops the mirror until it is thawed.
+ *
  * POSIX and flock(2) locks are the kernel's own: they work between all users of the mount, waiting for one can be
  * interrupted, and they do not meet locks taken on the source.
  *

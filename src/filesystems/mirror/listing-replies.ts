@@ -1,7 +1,7 @@
 // READDIR and READDIRPLUS replies of the mirror: records that the addon has made, and the lookups in them.
 import { EINVAL, EncodedDirents } from '../../protocol/index.js'
 import type { Errno } from '../../protocol/index.js'
-import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../syscalls/index.js'
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, STATX_CTIME, StatxBuffer } from '../../syscalls/index.js'
 import type { ListingEncoder } from '../../syscalls/index.js'
 import type { ListOrder } from './crew.js'
 import type { MirrorInode } from './inode.js'
@@ -9,6 +9,9 @@ import type { Listing } from './listing.js'
 import { NORMAL } from './options.js'
 import type { Readers } from './readers.js'
 import type { Tree } from './tree.js'
+
+/** Milliseconds after which what a watch has to tell of a change has long been told. */
+const SETTLED = 3000
 
 /** A directory that can be read. */
 export interface OpenDirectory {
@@ -30,6 +33,7 @@ export class ListingReplies {
   readonly #readers: Readers | undefined
   readonly #plain: ListingEncoder
   readonly #plus: ListingEncoder
+  readonly #times = new StatxBuffer()
 
   /** With `readers`, who does not want the attributes of files gets none. */
   constructor(tree: Tree, readers?: Readers) {
@@ -40,24 +44,44 @@ export class ListingReplies {
   }
 
   /** The reply from entry `offset` on: as much as fits in `size` bytes. Positions are indexes of entries, after `base`. */
-  make(
+  make(directory: OpenDirectory, order: Omit<ListOrder, 'fd'>, base = 0): AnyListing | Errno {
+    const { offset, plus, pid } = order
+    const files = !plus || this.#wantsFiles(directory.inode, pid, offset)
+    const made = this.#make(directory, order, base, files)
+    if (files || typeof made === 'number') return made
+    if (this.#changes(directory)) {
+      for (const nodeid of made.lookups) this.#tree.forget(nodeid, 1)
+      return this.#make(directory, order, base, true)
+    }
+    const { reader } = directory.inode
+    if (reader !== null) reader.files += this.#plus.leftOut
+    return made
+  }
+
+  #make(
     directory: OpenDirectory,
-    { offset, size, plus, pid }: Omit<ListOrder, 'fd'>,
-    base = 0,
+    { offset, size, plus }: Omit<ListOrder, 'fd'>,
+    base: number,
+    files: boolean,
   ): AnyListing | Errno {
     const { entryValid, attrValid } = directory.inode.device.cache
     const encoder = plus ? this.#plus : this.#plain
     encoder.begin(size, base + offset, entryValid, attrValid)
-    if (plus) encoder.files = this.#wantsFiles(directory.inode, pid, offset)
+    encoder.files = files
     try {
       const result = this.#fill(directory, offset, encoder, plus)
-      const { reader } = directory.inode
-      if (reader !== null) reader.files += encoder.leftOut
       return result < 0 ? (result as Errno) : this.of(encoder.reply, plus, encoder.reuse)
     } catch (error) {
       for (const nodeid of this.of(encoder.reply, plus).lookups) this.#tree.forget(nodeid, 1)
       throw error
     }
+  }
+
+  /** Kernel: without attributes, a name that it takes for missing stays so until the watch has told of the new file. */
+  #changes({ inode, fd }: OpenDirectory): boolean {
+    if (inode.device.cache.negativeValid === 0) return false
+    const result = this.#tree.sys.fstatx(fd, STATX_CTIME, this.#times)
+    return result < 0 || Date.now() - this.#times.ctimeSec * 1000 < SETTLED
   }
 
   /** The answer that consists of these records. */

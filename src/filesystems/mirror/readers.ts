@@ -50,7 +50,7 @@ export class Readers {
   /** The same, after `names` names of the directory. */
   goesOn(pid: number, directory: MirrorInode, names: number, kept: boolean): boolean {
     const reader = this.#readers.get(pid)
-    if (reader === undefined) return true
+    if (reader === undefined || (kept && names < MOST_UNASKED)) return true
     if (reader.bare) return wanted(reader)
     if (names < MOST_UNASKED || (reader.files > 0 && !kept)) return true
     reader.bare = true

@@ -40,7 +40,7 @@ export class SharedFiles {
     }
   }
 
-  // Nobody asks an open for its inode here: what it says of it is in the shared table.
+  // Nobody asks an open for its inode here, but for the device, and that is one: what else it says is in the shared table.
   #file(fd: number, what: number): OpenFile | undefined {
     return (what & FILE) === 0 ? undefined : { inode: this.#tree.root, fd, flags: what & ~FILE, users: 0 }
   }
