@@ -107,14 +107,16 @@ async function pass(
       }
     }
     for (const workload of list) {
-      for (const [subject, { target, server }] of mounted) {
-        if (workload.suits?.(subject) === false) continue
+      const all = [...mounted].filter(([subject]) => workload.suits?.(subject) !== false)
+      const one = async ([subject, { target, server }]: (typeof all)[number]): Promise<void> => {
         const answers = await measure(workload, target, findings)
-        if (server === undefined || (answers && server.alive())) continue
+        if (server === undefined || (answers && server.alive())) return
         // Whoever asks a dead or hanging mount waits, or learns nothing.
         server.destroy()
         mounted.delete(subject)
       }
+      if (workload.together === true) await Promise.all(all.map(one))
+      else for (const entry of all) await one(entry)
     }
   } finally {
     for (const { server } of mounted.values()) await server?.stop()
