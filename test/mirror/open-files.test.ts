@@ -16,12 +16,15 @@ import { closeSource, openSource } from '#dist/filesystems/mirror/source.js'
 import { Tree } from '#dist/filesystems/mirror/tree.js'
 import { eachMirrored, handlersOf } from './asked.js'
 import type { Answer, Fields } from './asked.js'
+import { run, temporary } from '../support/mounting.js'
 
 let dir: string
 let filesystem: MirrorFilesystem
 const { ask, get, mirrorAgain } = eachMirrored((one) => ({ dir, filesystem } = one))
 
 const BIG = 64 << 20
+const NOBODY = 65534
+const notRoot = process.geteuid?.() === 0 ? false : 'serving as another user takes root'
 /** More than a thread writes by itself. */
 const data = Buffer.alloc(1 << 20, 'x')
 
@@ -191,3 +194,26 @@ test('with several threads, any of them finds a file without a name after its la
     assert.equal(one.ask('getattr', { nodeid }), ESTALE)
   }
 })
+
+test(
+  'whoever serves the mirror may list a directory that he must not search',
+  { skip: notRoot },
+  async (t) => {
+    const place = temporary(t)
+    fs.mkdirSync(join(place, 'listed/in'), { recursive: true })
+    for (const name of ['', 'listed', 'listed/in']) fs.chownSync(join(place, name), NOBODY, NOBODY)
+    fs.chmodSync(join(place, 'listed'), 0o444)
+    const script = `
+    import { mirror } from 'devfuse/mirror'
+    const ask = (fields) => ({ unique: 2, nodeid: 1, uid: ${NOBODY}, gid: ${NOBODY}, pid: 1, flags: 0, ...fields })
+    const served = mirror(process.argv[1])
+    const { nodeid } = served.lookup(ask({ name: 'listed' }))
+    const { fh } = served.opendir(ask({ nodeid }))
+    const names = [...served.readdir(ask({ nodeid, fh, offset: 0, size: 4096 }))].map(({ name }) => name)
+    console.log(names.toSorted().join())
+    served.dispose()`
+    const words = ['--input-type=module', '-e', script, place]
+    const { stdout, stderr } = await run(process.execPath, words, { uid: NOBODY, gid: NOBODY })
+    assert.deepEqual([stdout, stderr], ['.,..,in\n', ''])
+  },
+)

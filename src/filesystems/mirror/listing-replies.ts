@@ -1,5 +1,5 @@
 // READDIR and READDIRPLUS replies of the mirror: records that the addon has made, and the lookups in them.
-import { EINVAL, EncodedDirents } from '../../protocol/index.js'
+import { EACCES, EINVAL, EncodedDirents } from '../../protocol/index.js'
 import type { Errno } from '../../protocol/index.js'
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, STATX_CTIME, StatxBuffer } from '../../syscalls/index.js'
 import type { ListingEncoder } from '../../syscalls/index.js'
@@ -22,8 +22,12 @@ export interface OpenDirectory {
 
 /** A descriptor to list the directory with, or -errno. */
 export function openDirectory(tree: Tree, inode: MirrorInode): number {
-  const link = tree.magicLink(inode)
-  return typeof link === 'string' ? tree.openat(-1, link, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : link
+  const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
+  const path = tree.descriptor(inode)
+  if (path < 0) return path
+  const fd = tree.openat(path, '.', flags)
+  // Whoever may list a directory, but not search it, has to take the long way.
+  return fd === EACCES ? tree.openat(-1, `/proc/self/fd/${path}`, flags) : fd
 }
 
 type AnyListing = EncodedDirents<'dirent' | 'direntplus'>

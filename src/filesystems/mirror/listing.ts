@@ -34,6 +34,8 @@ export class Listing {
   #known = 0
   /** What was asked for last. */
   #at = 0
+  /** The descriptor stands at the beginning. */
+  #fresh = true
 
   /** `lost` is what {@link seek} says of an index that lies beyond the end of the directory: 0 or -errno. */
   constructor(sys: Syscalls, fd: number, lost = 0) {
@@ -113,7 +115,7 @@ export class Listing {
   #moveTo(index: number): number {
     // Wherever this ends, the descriptor no longer stands at the end of the window.
     this.#first = this.#count = 0
-    if (index === 0) return Math.min(this.#sys.lseek(this.#fd, 0, SEEK_SET), 0)
+    if (index === 0) return this.#fresh ? 0 : Math.min(this.#sys.lseek(this.#fd, 0, SEEK_SET), 0)
     const word = (index - 1 - this.#from) * COOKIE_WORDS
     const low = this.#cookies![word]
     const high = this.#cookies![word + 1]
@@ -124,14 +126,21 @@ export class Listing {
   }
 
   #fill(first: number): number {
+    const bytes = spare.pop() ?? Buffer.allocUnsafeSlow(WINDOW)
+    this.#fresh = false
+    const length = this.#sys.getdents64Into(this.#fd, bytes)
+    if (length <= 0) {
+      // At the end, the last window stays.
+      spare.push(bytes)
+      return length
+    }
     this.#remember()
-    this.#bytes ??= spare.pop() ?? Buffer.allocUnsafeSlow(WINDOW)
-    const length = this.#sys.getdents64Into(this.#fd, this.#bytes)
+    if (this.#bytes !== undefined) spare.push(this.#bytes)
+    this.#bytes = bytes
     this.#first = first
     this.#count = 0
-    if (length <= 0) return length
     this.#length = length
-    for (let at = 0; at + MIN_RECORD <= length; at += this.#bytes.readUInt16LE(at + 16)) {
+    for (let at = 0; at + MIN_RECORD <= length; at += bytes.readUInt16LE(at + 16)) {
       this.#starts[this.#count++] = at
     }
     return 1
