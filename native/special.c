@@ -2,6 +2,7 @@
 // at any instant, or in a child that shares nothing with the C library's locks.
 #include "special.h"
 #include "listing.h"
+#include "loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef SYS_close_range
@@ -200,18 +200,12 @@ static long voluntary_switches(void) {
   return syscall(SYS_getrusage, RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : 0;
 }
 
-static uint64_t now_us(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_nsec / 1000u;
-}
-
 // Kernel: who waits switches of its own accord, who only loses the CPU to others does not.
 static int64_t pwrite_timed(int fd, char *bytes, size_t length, int64_t offset, uint32_t *waited) {
   long switches = voluntary_switches();
-  uint64_t start = now_us();
+  uint64_t start = clock_ns();
   int64_t result = transfer_all(SYS_pwrite64, fd, bytes, length, offset);
-  uint64_t spent = now_us() - start;
+  uint64_t spent = (clock_ns() - start) / 1000u;
   uint32_t bounded = spent == 0 ? 1 : spent < UINT32_MAX ? (uint32_t)spent : UINT32_MAX;
   *waited = voluntary_switches() == switches ? 0 : bounded;
   return result;

@@ -10,6 +10,23 @@ const TWO_32 = 0x1_0000_0000
 /** struct statfs has 120 bytes. */
 const STATFS_WORDS = 30
 
+/** Magic numbers of statfs(2). */
+const LOCAL_FILESYSTEMS = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // xfs
+  0x9123683e, // btrfs
+  0x01021994, // tmpfs
+  0xf2f52010, // f2fs
+])
+
+/**
+ * Whether files of a filesystem of this `type` (of statfs(2)) lie in the page cache of this machine: write(2) copies, close(2) has
+ * no errors to report, and no server is asked.
+ */
+export function isLocalFilesystem(type: number): boolean {
+  return LOCAL_FILESYSTEMS.has(type)
+}
+
 export function attributeCalls({ call, callAsync }: Door) {
   const times = new Int32Array(8)
   const statistics = new Uint32Array(STATFS_WORDS)

@@ -15,28 +15,11 @@ const LONGEST_PAUSE = 10_000
 /** So many writes in a row that did not wait end a time of long pauses. */
 const CALM = 1000
 
-/** Magic numbers of statfs(2). */
-const LOCAL_FILESYSTEMS = new Set([
-  0xef53, // ext2, ext3, ext4
-  0x58465342, // xfs
-  0x9123683e, // btrfs
-  0x01021994, // tmpfs
-  0xf2f52010, // f2fs
-])
-
-/**
- * Whether files of a filesystem of this `type` (of statfs(2)) lie in the page cache of this machine: write(2) copies, close(2) has
- * no errors to report, and no server is asked.
- */
-export function isLocalFilesystem(type: number): boolean {
-  return LOCAL_FILESYSTEMS.has(type)
-}
-
 /**
  * pwrite64(2) for a thread that should not wait. A small write to the page cache is over before a thread of the pool would have begun
  * with it, so it runs at once, until one has waited for more than a millisecond (for memory, for a full journal, for too many dirty pages),
  * or one in eight has waited at all (for the rest of a page that it writes to). Then the pool has all of them for a while, from 0.1 to 10 seconds.
- * Meant for files of {@link isLocalFilesystem} without O_SYNC. A write that waits for ever keeps the thread: a frozen filesystem does that.
+ * Meant for files of `isLocalFilesystem` without O_SYNC. A write that waits for ever keeps the thread: a frozen filesystem does that.
  */
 export class QuickWriter {
   readonly #door: Pick<Door, 'call' | 'callAsync'>
