@@ -27,9 +27,10 @@ export class Device {
   constructor({ dev, mntId }: Sighting, type: number | undefined, cache: CachePolicy) {
     this.dev = dev
     this.mntId = mntId
-    this.stableBirth = type !== OVERLAYFS_SUPER_MAGIC
+    const overlayfs = type === OVERLAYFS_SUPER_MAGIC
+    this.stableBirth = !overlayfs
     this.local = type !== undefined && isLocalFilesystem(type)
-    this.writesToCache = this.local || !this.stableBirth
+    this.writesToCache = this.local || overlayfs
     this.cache = cache
   }
 

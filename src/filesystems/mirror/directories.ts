@@ -23,14 +23,15 @@ import type { Tree } from './tree.js'
 export class Directories {
   readonly #tree: Tree
   readonly #table: HandleTable<OpenDirectory> | SharedDirectories
-  readonly #replies: ListingReplies
+  /** For directories that are not opened, too. */
+  readonly replies: ListingReplies
   readonly handlers: ReturnType<typeof handlersOf>
 
   constructor(tree: Tree) {
     this.#tree = tree
     this.#table = tree.crew === undefined ? new HandleTable() : new SharedDirectories(tree.crew)
-    this.#replies = new ListingReplies(tree, tree.crew === undefined ? new Readers() : undefined)
-    this.handlers = handlersOf(tree, this.#table, this.#replies, this)
+    this.replies = new ListingReplies(tree, tree.crew === undefined ? new Readers() : undefined)
+    this.handlers = handlersOf(tree, this.#table, this.replies, this)
   }
 
   /** The descriptor behind an `fh`, or EBADF. */
@@ -48,7 +49,7 @@ export class Directories {
   list(order: ListOrder): Listed {
     const directory = this.#table.get(order.fd)
     if (directory === undefined) return EBADF
-    const made = this.#replies.make(directory, order)
+    const made = this.replies.make(directory, order)
     if (typeof made === 'number') return made
     // The records alone go over, not all of the memory that they lie in.
     const records = new Uint8Array(made.bytes)

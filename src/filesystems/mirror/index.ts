@@ -248,7 +248,7 @@ function mountOptionsOf(
 ): MirrorFilesystem['mountOptions'] {
   const { session, passthrough } = options
   const root = isRoot()
-  const { flags } = source.statistics
+  const { flags, type } = source.statistics
   const refused = new Set(session.refuse)
   const asked = [...(session.want ?? []), ...(session.prefer ?? [])]
   const open = session.allowRoot !== true && (session.access ?? 'all') === 'all'
@@ -267,7 +267,7 @@ function mountOptionsOf(
     noexec: (flags & ST_NOEXEC) !== 0,
     readOnly: (flags & ST_RDONLY) !== 0,
     // Where no file lies on a stack, now or later, the mirror may become a layer of overlayfs.
-    maxStackDepth: source.detached && isLocal(source) && hasNothingMountedBelow(source.path) ? 1 : 2,
+    maxStackDepth: source.detached && isLocalFilesystem(type) && hasNothingMountedBelow(source.path) ? 1 : 2,
     ...session,
     passthrough,
     encoding: 'latin1',
@@ -276,8 +276,6 @@ function mountOptionsOf(
     refuse: asked.includes(AUTO) ? session.refuse : [...refused.add(AUTO)],
   }
 }
-
-const isLocal = ({ statistics }: Source): boolean => isLocalFilesystem(statistics.type)
 
 function isRoot(): boolean {
   return process.geteuid?.() === 0

@@ -1,7 +1,7 @@
 // READDIR and READDIRPLUS replies of the mirror: records that the addon has made, and the lookups in them.
 import { EACCES, EINVAL, EncodedDirents } from '../../protocol/index.js'
 import type { Errno } from '../../protocol/index.js'
-import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, STATX_CTIME, StatxBuffer } from '../../syscalls/index.js'
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, STATX_CTIME } from '../../syscalls/index.js'
 import type { ListingEncoder } from '../../syscalls/index.js'
 import type { ListOrder } from './crew.js'
 import type { MirrorInode } from './inode.js'
@@ -37,7 +37,6 @@ export class ListingReplies {
   readonly #readers: Readers | undefined
   readonly #plain: ListingEncoder
   readonly #plus: ListingEncoder
-  readonly #times = new StatxBuffer()
 
   /** With `readers`, who does not want the attributes of files gets none. */
   constructor(tree: Tree, readers?: Readers) {
@@ -54,7 +53,7 @@ export class ListingReplies {
     const made = this.#make(directory, order, base, files)
     if (files || typeof made === 'number') return made
     if (this.#changes(directory)) {
-      for (const nodeid of made.lookups) this.#tree.forget(nodeid, 1)
+      this.#forgetAll(made)
       return this.#make(directory, order, base, true)
     }
     const { reader } = directory.inode
@@ -76,16 +75,21 @@ export class ListingReplies {
       const result = this.#fill(directory, offset, encoder, plus)
       return result < 0 ? (result as Errno) : this.of(encoder.reply, plus, encoder.reuse)
     } catch (error) {
-      for (const nodeid of this.of(encoder.reply, plus).lookups) this.#tree.forget(nodeid, 1)
+      this.#forgetAll(this.of(encoder.reply, plus))
       throw error
     }
+  }
+
+  /** Gives the lookups of a reply back that is not sent. */
+  #forgetAll({ lookups }: AnyListing): void {
+    for (const nodeid of lookups) this.#tree.forget(nodeid, 1)
   }
 
   /** Kernel: without attributes, a name that it takes for missing stays so until the watch has told of the new file. */
   #changes({ inode, fd }: OpenDirectory): boolean {
     if (inode.device.cache.negativeValid === 0) return false
-    const result = this.#tree.sys.fstatx(fd, STATX_CTIME, this.#times)
-    return result < 0 || Date.now() - this.#times.ctimeSec * 1000 < SETTLED
+    const { sys, found } = this.#tree
+    return sys.fstatx(fd, STATX_CTIME, found) < 0 || Date.now() - found.ctimeSec * 1000 < SETTLED
   }
 
   /** The answer that consists of these records. */

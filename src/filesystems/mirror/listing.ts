@@ -13,6 +13,10 @@ const COOKIE_WORDS = 2
 
 const spare: Buffer[] = []
 
+function giveBack(window: Buffer | undefined): void {
+  if (window !== undefined && spare.length < SPARE_WINDOWS) spare.push(window)
+}
+
 /**
  * Filesystems' own positions need all 64 bits (ext4 hashes names), which a JavaScript number has not, so the kernel is given
  * indexes. Memory stays bounded: one window, and 8 bytes per entry of a directory that is larger than a window. Where no cookie
@@ -105,7 +109,7 @@ export class Listing {
 
   /** Gives the window back. */
   close(): void {
-    if (this.#bytes !== undefined && spare.length < SPARE_WINDOWS) spare.push(this.#bytes)
+    giveBack(this.#bytes)
     this.#bytes = undefined
     this.#starts.length = 0
     this.#first = this.#count = 0
@@ -131,11 +135,11 @@ export class Listing {
     const length = this.#sys.getdents64Into(this.#fd, bytes)
     if (length <= 0) {
       // At the end, the last window stays.
-      spare.push(bytes)
+      giveBack(bytes)
       return length
     }
     this.#remember()
-    if (this.#bytes !== undefined) spare.push(this.#bytes)
+    giveBack(this.#bytes)
     this.#bytes = bytes
     this.#first = first
     this.#count = 0

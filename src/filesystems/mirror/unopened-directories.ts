@@ -17,10 +17,8 @@ import type { Crew } from './crew.js'
 import { syncDirectory } from './directories.js'
 import type { Directories } from './directories.js'
 import { isWatchable } from './handle-inodes.js'
-import { ListingReplies } from './listing-replies.js'
 import { accessOf } from './options.js'
 import type { ResolvedMirrorOptions } from './options.js'
-import { Readers } from './readers.js'
 import { hasNothingMountedBelow } from './source.js'
 import type { Source } from './source.js'
 import { Streams } from './streams.js'
@@ -84,10 +82,8 @@ function handlersOf(
   tree: Tree,
   streams: Streams,
   directories: UnopenedDirectories,
-  { handlers: opened }: Directories,
+  { handlers: opened, replies }: Directories,
 ) {
-  const replies = new ListingReplies(tree, new Readers())
-
   const read = (
     { nodeid, offset, size, pid }: ReaddirRequest | ReaddirplusRequest,
     plus: boolean,
