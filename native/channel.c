@@ -29,6 +29,7 @@ static uint32_t fill(struct turn *turn, uint32_t most, int *end) {
     channel->taken[slot] = true;
     channel->slots[count] = (int32_t)slot;
     channel->lengths[count] = (int32_t)length;
+    turn_heard(turn, channel->memory + slot * channel->slot_size, (size_t)length);
     count++;
   }
   guard_leave(channel->guard);

@@ -72,10 +72,12 @@ static uint32_t fill(struct turn *turn, uint32_t most, int *end) {
     ring->in_kernel--;
     entry->state = done.res == 0 ? ENTRY_HELD : ENTRY_ENDED;
     ring->ended += done.res != 0;
-    if (done.res == 0)
+    if (done.res == 0) {
       ring->slots[count++] = (int32_t)done.user_data;
-    else if (done.res != -ENOTCONN && done.res != -ECONNABORTED && done.res != -ECANCELED)
+      turn_heard(turn, entry->header, RING_HEADER_SIZE);
+    } else if (done.res != -ENOTCONN && done.res != -ECONNABORTED && done.res != -ECANCELED) {
       turn->stats[STAT_REPLY_ERRORS]++; // the others end the connection, which the device tells, too
+    }
   }
   turn->stats[STAT_REQUESTS] += count;
   return count;

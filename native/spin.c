@@ -8,6 +8,8 @@
 #define SHORTEST_PAUSE MS
 #define LONGEST_PAUSE (512u * MS)
 #define MISSES_BEFORE_MUTE 3
+// Asks so often that it keeps the only CPU busy.
+#define CROWD_GAP (64u * US)
 
 void spin_init(struct spin *spin) {
   *spin = (struct spin){.max = 200u * US, .gap = 15u * US, .pause = SHORTEST_PAUSE};
@@ -33,11 +35,25 @@ uint64_t spin_window(struct spin *spin, uint64_t now) {
     spin->cpus_at = now;
     spin->alone = has_one_cpu();
   }
-  if (spin->alone || now < spin->muted_until || spin->gap > spin->max)
+  if (now < spin->muted_until || spin->gap > spin->max)
     return 0;
+  // Kernel: woken, this thread takes its only CPU at once while it has used less of it than it may, and so each request of a crowd
+  // costs a wake-up. Looking on, which gives way, uses that up: then the others run, and their requests queue.
+  if (spin->alone)
+    return spin_crowded(spin) && spin->gap < CROWD_GAP ? spin->max : 0;
   // A wake-up costs more than the time it takes a client that was held up to ask again.
   uint64_t window = 4 * spin->gap + 60 * US;
   return window < spin->max ? window : spin->max;
+}
+
+void spin_heard(struct spin *spin, uint32_t pid) {
+  if (pid == spin->callers[0] || pid == spin->callers[1]) {
+    spin->strangers -= (spin->strangers + 15) / 16;
+  } else {
+    spin->strangers += (256 - spin->strangers) / 16;
+    spin->callers[1] = spin->callers[0];
+    spin->callers[0] = pid;
+  }
 }
 
 void spin_hit(struct spin *spin, uint64_t now) {
@@ -62,6 +78,11 @@ void spin_interrupted(struct spin *spin) { spin->dry_since = 0; }
 
 void spin_woken(struct spin *spin, uint64_t now) {
   // A gap in which we looked on says little: a client on our own CPU could not even run.
-  if (spin->dry_since != 0 && !spin->missed)
-    learn(spin, now - spin->dry_since);
+  if (spin->dry_since == 0 || spin->missed)
+    return;
+  uint64_t gap = now - spin->dry_since;
+  learn(spin, gap);
+  // Looking on would have met this one, whatever came of it before.
+  if (spin->alone && spin_crowded(spin) && gap < CROWD_GAP)
+    spin->muted_until = 0;
 }

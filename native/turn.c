@@ -107,7 +107,7 @@ int turn_run(struct turn *turn) {
     if (count == 0 || !turn->started || end <= 0)
       return end;
     // Whoever shares the only CPU with us could not ask again while we answered: mostly leave the look to epoll.
-    if (turn->spin.alone && !turn->found_again && ++turn->unasked % UNASKED_BATCHES != 0)
+    if (turn->spin.alone && !spin_crowded(&turn->spin) && !turn->found_again && ++turn->unasked % UNASKED_BATCHES != 0)
       break;
     if (must_yield(turn, &looked_at)) {
       spin_interrupted(&turn->spin);

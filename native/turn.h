@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 // The order is that of CHANNEL_STATS in src/native.ts.
 enum source_stat {
@@ -44,6 +45,19 @@ struct turn {
   uint32_t (*fill)(struct turn *turn, uint32_t most, int *end);
   void (*serve)(struct turn *turn, uint32_t count);
 };
+
+// Kernel: fuse_in_header.pid, and where it ends.
+#define IN_HEADER_PID 32
+#define IN_HEADER_PID_END 36
+
+// Of every message that was taken.
+static inline void turn_heard(struct turn *turn, const uint8_t *message, size_t length) {
+  uint32_t pid;
+  if (length < IN_HEADER_PID_END)
+    return;
+  memcpy(&pid, message + IN_HEADER_PID, sizeof pid);
+  spin_heard(&turn->spin, pid);
+}
 
 void turn_init(struct turn *turn, uint32_t most);
 
