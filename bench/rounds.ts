@@ -116,7 +116,10 @@ async function pass(
         mounted.delete(subject)
       }
       if (workload.together === true) await Promise.all(all.map(one))
-      else for (const entry of all) await one(entry)
+      else
+        for (let turn = 0; turn < (workload.turns ?? 1); turn++) {
+          for (const entry of rotated(all, turn)) if (mounted.has(entry[0])) await one(entry)
+        }
     }
   } finally {
     for (const { server } of mounted.values()) await server?.stop()

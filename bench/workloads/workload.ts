@@ -38,6 +38,8 @@ export interface Workload {
   pinned?: boolean
   /** Measured in the first round only. */
   once?: boolean
+  /** Short runs in each round, in turn with those of all other subjects; 1 by default. */
+  turns?: number
   /** Of all subjects at the same time: it disturbs nobody. */
   together?: boolean
   /** Which subjects it means anything for; all of the chapter by default. */
