@@ -37,6 +37,36 @@ async function movesAgain(mirrored: Mirrored, name: string): Promise<boolean[]> 
   return moved
 }
 
+test('what a mapping may change is kept for a tenth of a second once nothing is open for reading and writing', async (t) => {
+  const mirrored = await start(t, { passthrough: 'on', cache: { entryValid: 3600, attrValid: 3600 } })
+  const path = join(mirrored.mnt, 'file')
+  const asked = async () => {
+    const { operations } = await mirrored.known()
+    return (operations['GETATTR']?.count ?? 0) + (operations['STATX']?.count ?? 0)
+  }
+  const lookAgain = async (): Promise<number> => {
+    const before = await asked()
+    for (let i = 0; i < 50; i++) fs.statSync(path)
+    return (await asked()) - before
+  }
+  // Made so, and opened so.
+  for (const flags of ['w+', 'r+']) {
+    const fd = fs.openSync(path, flags)
+    assert.ok((await lookAgain()) >= 50)
+    fs.closeSync(fd)
+    await sleep(50)
+    assert.ok((await lookAgain()) < 50)
+    // A write to the source stands for one through a mapping that is left.
+    fs.writeFileSync(join(mirrored.src, 'file'), flags.repeat(10))
+    await sleep(150)
+    assert.equal(fs.statSync(path).size, 20)
+    fs.writeFileSync(join(mirrored.src, 'file'), '')
+    const reader = fs.openSync(path, 'r+')
+    assert.equal(fs.statSync(path).size, 0)
+    fs.closeSync(reader)
+  }
+})
+
 for (const passthrough of passthroughs) {
   for (const [options, file, directory] of [
     [{ relatime: true }, [true, false], [true, false]],

@@ -59,13 +59,15 @@ export function create(tree: Tree, files: OpenFiles) {
     }
     const inode = tree.adopt(name === null ? null : parent, name ?? '', dirfd)
     if (name === null) inode.orphan = true
-    if (files.canMap(flags)) inode.mapped = true
+    if (files.canMap(flags)) inode.mapping = 'open'
+    // Its attributes are those of an open file.
+    const answer = files.created(inode, fd, flags)
     const entry = tree.entryOf(inode, parent)
     if (name !== null && recent !== undefined) {
       recent.tell(parent, name, false)
       recent.made(parent, name, inode)
     }
-    return { ...entry, ...files.created(inode, fd, flags) }
+    return { ...entry, ...answer }
   }
 
   return {

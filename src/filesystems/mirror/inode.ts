@@ -47,8 +47,8 @@ export class MirrorInode extends Inode {
   handle: FileHandle | null = null
   /** Opens, shared by flags. */
   files: OpenFile[] | null = null
-  /** Open for reading and writing at some time, with passthrough: it may be mapped, even after the last RELEASE. */
-  mapped = false
+  /** With passthrough a file may be mapped while it is open for reading and writing, and a mapping may be left after the last RELEASE. */
+  mapping: 'none' | 'open' | 'left' = 'none'
   /** Who listed this directory last, without attributes of files. */
   reader: Reader | null = null
   /** With strong caching; see {@link Memory}. */

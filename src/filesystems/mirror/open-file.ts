@@ -18,6 +18,11 @@ export function canWrite({ flags }: Pick<OpenFile, 'flags'>): boolean {
   return access === O_WRONLY || access === O_RDWR
 }
 
+/** Whether it can lead to a shared mapping that is written to. Source: mmap(2). */
+export function readsAndWrites({ flags }: Pick<OpenFile, 'flags'>): boolean {
+  return (flags & O_ACCMODE) === O_RDWR
+}
+
 /** Whether a write is over when its bytes are in the page cache. Linux: the bit of O_DSYNC is one of O_SYNC. */
 export function writesToCache({ inode, flags }: Pick<OpenFile, 'inode' | 'flags'>): boolean {
   return inode.device.writesToCache && (flags & O_DSYNC) === 0

@@ -10,14 +10,13 @@ import {
   O_NOATIME,
   O_NOFOLLOW,
   O_NONBLOCK,
-  O_RDWR,
   O_SYNC,
   O_TRUNC,
 } from '../../syscalls/index.js'
 import type { Credentials } from '../../syscalls/index.js'
 import { freesMuch } from './freeing.js'
 import type { MirrorInode } from './inode.js'
-import { canWrite } from './open-file.js'
+import { canWrite, readsAndWrites } from './open-file.js'
 import type { OpenFile } from './open-file.js'
 import { killPrivileges } from './privileges.js'
 import { RefusedOpens } from './refused-opens.js'
@@ -108,7 +107,7 @@ export class OpenFiles {
 
   /** Whether an open with these flags can lead to a mapping that is written to, which only the real file notices. */
   canMap(flags: number): boolean {
-    return this.passthrough && (flags & O_ACCMODE) === O_RDWR
+    return this.passthrough && readsAndWrites({ flags })
   }
 
   /** Counts an open: its handle. */
@@ -160,8 +159,8 @@ export class OpenFiles {
   #answer(file: OpenFile): OpenAnswer | Promise<OpenAnswer> {
     const answer = this.opened(file)
     const { inode } = file
-    if (inode.mapped || !this.canMap(file.flags)) return answer
-    inode.mapped = true
+    if (inode.mapping === 'open' || !this.canMap(file.flags)) return answer
+    inode.mapping = 'open'
     return this.unlearned(inode.nodeid, answer)
   }
 

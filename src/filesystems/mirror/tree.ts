@@ -24,6 +24,7 @@ import { closeFreeing } from './freeing.js'
 import { FIRST_OTHER, InodeNumbers } from './inode-numbers.js'
 import { MirrorInode, STAT_MASK } from './inode.js'
 import type { ListedStat, Sighting } from './inode.js'
+import { readsAndWrites } from './open-file.js'
 import type { ResolvedMirrorOptions } from './options.js'
 import { PathDescriptors } from './path-descriptors.js'
 import type { Recent } from './recent.js'
@@ -33,6 +34,8 @@ const LOOK = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
 const FIND = O_PATH | O_NOFOLLOW | O_CLOEXEC
 const MAX_DEFAULT_DESCRIPTORS = 4096
 const MIN_DEFAULT_DESCRIPTORS = 16
+/** Seconds that attributes last where only a mapping that is left could change them. */
+const MAPPING_LEFT = 0.1
 /** Deeper chains of directories than any real tree has are a loop, left by renames on the source. */
 const MAX_DEPTH = 100_000
 
@@ -212,7 +215,11 @@ export class Tree {
 
   /** Kernel: writes through a mapping of a passthrough file change times and blocks without a word. */
   attrValid(inode: MirrorInode): number {
-    return inode.mapped ? 0 : inode.device.cache.attrValid
+    const { attrValid } = inode.device.cache
+    if (inode.mapping === 'none') return attrValid
+    if (inode.files?.some(readsAndWrites) === true) return 0
+    inode.mapping = 'left'
+    return Math.min(attrValid, MAPPING_LEFT)
   }
 
   /** A descriptor of the inode (O_PATH, or that of an open), to be used before anything else is opened; or -errno. */
