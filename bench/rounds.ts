@@ -56,9 +56,9 @@ export class Findings {
   }
 }
 
-// A run that takes so long is not repeated in every round: the comparison is clear without.
+// A run that takes so long is not repeated more often: the comparison is clear without.
 const patience = 3000
-const patientRounds = 2
+const patientRuns = 2
 
 // Mounts that watch the source would see, and be busy with, what the others do to it.
 const oneAtATime: readonly Chapter[] = ['trees', 'programs']
@@ -129,9 +129,8 @@ async function pass(
 /** False when the subject did not answer in time. */
 async function measure(workload: Workload, target: Target, findings: Findings): Promise<boolean> {
   const { subject, pid } = target
-  const tired =
-    findings.rounds >= patientRounds &&
-    (findings.runs(workload).get(subject) ?? []).some(({ details: { took } }) => took > patience)
+  const runs = findings.runs(workload).get(subject) ?? []
+  const tired = runs.length >= patientRuns && runs.some(({ details: { took } }) => took > patience)
   if (tired || findings.failures(workload).has(subject)) return true
   const before = performance.now()
   try {

@@ -6,6 +6,7 @@
 #define US 1000u
 #define MS 1000000u
 #define SHORTEST_PAUSE MS
+#define SHORT_PAUSE (8u * MS)
 #define LONGEST_PAUSE (512u * MS)
 #define MISSES_BEFORE_MUTE 3
 // Asks so often that it keeps the only CPU busy.
@@ -47,6 +48,8 @@ uint64_t spin_window(struct spin *spin, uint64_t now) {
 }
 
 void spin_heard(struct spin *spin, uint32_t pid) {
+  if (pid == 0)
+    return;
   if (pid == spin->callers[0] || pid == spin->callers[1]) {
     spin->strangers -= (spin->strangers + 15) / 16;
   } else {
@@ -56,22 +59,30 @@ void spin_heard(struct spin *spin, uint32_t pid) {
   }
 }
 
-void spin_hit(struct spin *spin, uint64_t now) {
-  learn(spin, now - spin->dry_since);
-  spin->misses = 0;
-  if (++spin->hits >= 4)
-    spin->pause = SHORTEST_PAUSE;
-}
-
-void spin_miss(struct spin *spin, uint64_t now) {
+static void miss(struct spin *spin, uint64_t now, uint32_t tolerated) {
   spin->missed = true;
   spin->hits = 0;
-  if (++spin->misses < MISSES_BEFORE_MUTE)
+  if (++spin->misses < tolerated)
     return;
   // The next miss mutes again at once, for twice as long.
   spin->misses = MISSES_BEFORE_MUTE - 1;
   spin->muted_until = now + spin->pause;
   spin->pause = spin->pause * 2 < LONGEST_PAUSE ? spin->pause * 2 : LONGEST_PAUSE;
+}
+
+void spin_miss(struct spin *spin, uint64_t now) { miss(spin, now, MISSES_BEFORE_MUTE); }
+
+void spin_hit(struct spin *spin, uint64_t now) {
+  uint64_t gap = now - spin->dry_since;
+  // Somebody computes on our only CPU: giving way gave a whole slice away, and sleeping would have been quicker.
+  if (spin->alone && gap > spin->max) {
+    miss(spin, now, 1);
+    return;
+  }
+  learn(spin, gap);
+  spin->misses = 0;
+  if (++spin->hits >= 4)
+    spin->pause = SHORTEST_PAUSE;
 }
 
 void spin_interrupted(struct spin *spin) { spin->dry_since = 0; }
@@ -82,7 +93,7 @@ void spin_woken(struct spin *spin, uint64_t now) {
     return;
   uint64_t gap = now - spin->dry_since;
   learn(spin, gap);
-  // Looking on would have met this one, whatever came of it before.
-  if (spin->alone && spin_crowded(spin) && gap < CROWD_GAP)
+  // Looking on would have met this one, whatever came of it before; but not where that happens again and again.
+  if (spin->alone && spin_crowded(spin) && gap < CROWD_GAP && spin->pause <= SHORT_PAUSE)
     spin->muted_until = 0;
 }

@@ -17,7 +17,7 @@ struct spin {
   uint64_t pause;       // how long the next mute lasts
   uint64_t cpus_at;     // when `alone` was found out
   uint32_t misses, hits;
-  uint32_t callers[2]; // the last two processes that asked
+  uint32_t callers[2]; // the last two threads that asked
   uint32_t strangers;  // how often somebody else asked, a moving average: 256 = always
   bool missed; // looked on in vain since it ran dry
   bool alone;  // this thread has one CPU: whoever we wait for needs it
@@ -28,10 +28,10 @@ void spin_init(struct spin *spin);
 // Nanoseconds to look on from `now`, when the channel ran dry; 0 = sleep at once.
 uint64_t spin_window(struct spin *spin, uint64_t now);
 
-// A request of this process came.
+// A request of this thread came. Kernel: 0 where nobody waits for the answer, or a process of another pid namespace does.
 void spin_heard(struct spin *spin, uint32_t pid);
 
-// Three processes or more ask in turns.
+// Three threads or more ask in turns.
 static inline bool spin_crowded(const struct spin *spin) { return spin->strangers > 128; }
 
 void spin_hit(struct spin *spin, uint64_t now);

@@ -102,7 +102,7 @@ ${command}
 \`\`\`
 
 ${machine.cpus} CPUs (${machine.model}), ${machine.memory}, ${machine.arch}, Linux ${machine.kernel}, Node ${machine.node}; files on ${machine.directory}; load average ${machine.load.join(', ')} before the
-run. Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, in each of which every subject had its turn; ± is the spread of the middle half of the runs, in percent
+run. Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, in each of which every subject had its turn (several for file data); ± is the spread of the middle half of the runs, in percent
 of the median.
 
 ![The same figures as bars](${picture})

