@@ -38,7 +38,6 @@ const mirrorModes: [name: string, options: object, chapters: Chapter[]][] = [
   ['mirror ring served', { passthrough: 'off', transport: 'ring' }, ['data']],
   ['mirror long', { cache: longTimes }, ['calls', 'trees', 'programs']],
   ['mirror strong', { cache: 'strong' }, ['trees', 'programs']],
-  ['mirror strong served', { cache: 'strong', passthrough: 'off' }, ['programs']],
 ]
 
 const helloModes: [name: string, options: object, chapters: Chapter[]][] = [
