@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { run } from './child.js'
+import { attempt, run } from './child.js'
 import { filesystemOf, lastCpu, machine, ringIsEnabled, treeDirectories } from './machine.js'
 import { prepareSource, prepareSupplies } from './prepare.js'
 import { resultsOf, type Result } from './report/figures.js'
@@ -138,6 +138,8 @@ async function main(): Promise<void> {
     if (about.load[0] > 0.5)
       console.log('warning: this machine is busy; figures of a busy machine say little')
 
+    // Kernel: ext4 puts what is below such a directory elsewhere, away from inodes that were deleted lately (workloads/programs.ts).
+    await attempt(['chattr', '+T', work])
     const plan = await makePlan(work, settings.quick)
     const list = chooseWorkloads(settings, plan)
     const { subjects, skipped } = await chooseSubjects(settings, work)
