@@ -1,6 +1,7 @@
 // Sleeps until a request lies in the device, looks whether the loop comes for it, and if the loop's thread is blocked instead,
 // reads what is there: a request that this thread waits for is answered EDEADLK, all others are kept for the loop, in order.
 #include "guard.h"
+#include "in_header.h"
 #include "thread.h"
 #include "loop.h"
 #include "subject.h"
@@ -29,13 +30,6 @@
 
 #define READ 15
 #define INTERRUPT 36
-
-// Kernel: what every request begins with.
-struct in_header {
-  uint32_t len, opcode;
-  uint64_t unique, nodeid;
-  uint32_t uid, gid, pid, extensions;
-};
 
 struct out_header {
   uint32_t len;

@@ -9,7 +9,6 @@
 #define SHORT_PAUSE (8u * MS)
 #define LONGEST_PAUSE (512u * MS)
 #define MISSES_BEFORE_MUTE 3
-// Asks so often that it keeps the only CPU busy.
 #define CROWD_GAP (64u * US)
 
 void spin_init(struct spin *spin) {
@@ -27,6 +26,11 @@ static void learn(struct spin *spin, uint64_t gap) {
   spin->gap = (3 * spin->gap + (gap < most ? gap : most)) / 4;
 }
 
+// A crowd that asks so often that it keeps the only CPU busy.
+static bool is_busy_crowd(const struct spin *spin, uint64_t gap) {
+  return spin->alone && spin_crowded(spin) && gap < CROWD_GAP;
+}
+
 uint64_t spin_window(struct spin *spin, uint64_t now) {
   spin->dry_since = now;
   spin->missed = false;
@@ -41,7 +45,7 @@ uint64_t spin_window(struct spin *spin, uint64_t now) {
   // Kernel: woken, this thread takes its only CPU at once while it has used less of it than it may, and so each request of a crowd
   // costs a wake-up. Looking on, which gives way, uses that up: then the others run, and their requests queue.
   if (spin->alone)
-    return spin_crowded(spin) && spin->gap < CROWD_GAP ? spin->max : 0;
+    return is_busy_crowd(spin, spin->gap) ? spin->max : 0;
   // A wake-up costs more than the time it takes a client that was held up to ask again.
   uint64_t window = 4 * spin->gap + 60 * US;
   return window < spin->max ? window : spin->max;
@@ -94,6 +98,6 @@ void spin_woken(struct spin *spin, uint64_t now) {
   uint64_t gap = now - spin->dry_since;
   learn(spin, gap);
   // Looking on would have met this one, whatever came of it before; but not where that happens again and again.
-  if (spin->alone && spin_crowded(spin) && gap < CROWD_GAP && spin->pause <= SHORT_PAUSE)
+  if (is_busy_crowd(spin, gap) && spin->pause <= SHORT_PAUSE)
     spin->muted_until = 0;
 }

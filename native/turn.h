@@ -3,6 +3,7 @@
 #ifndef DEVFUSE_TURN_H
 #define DEVFUSE_TURN_H
 
+#include "in_header.h"
 #include "loop.h"
 #include "spin.h"
 
@@ -46,17 +47,13 @@ struct turn {
   void (*serve)(struct turn *turn, uint32_t count);
 };
 
-// Kernel: fuse_in_header.pid, and where it ends.
-#define IN_HEADER_PID 32
-#define IN_HEADER_PID_END 36
-
 // Of every message that was taken.
 static inline void turn_heard(struct turn *turn, const uint8_t *message, size_t length) {
-  uint32_t pid;
-  if (length < IN_HEADER_PID_END)
+  struct in_header header;
+  if (length < sizeof header)
     return;
-  memcpy(&pid, message + IN_HEADER_PID, sizeof pid);
-  spin_heard(&turn->spin, pid);
+  memcpy(&header, message, sizeof header);
+  spin_heard(&turn->spin, header.pid);
 }
 
 void turn_init(struct turn *turn, uint32_t most);

@@ -218,6 +218,7 @@ export class Tree {
     const { attrValid } = inode.device.cache
     if (inode.mapping === 'none') return attrValid
     if (inode.files?.some(readsAndWrites) === true) return 0
+    // Not at the close: only what was told has to be taken back at the next such open.
     inode.mapping = 'left'
     return Math.min(attrValid, MAPPING_LEFT)
   }
