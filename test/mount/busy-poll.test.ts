@@ -1,10 +1,10 @@
 // Busy polling where server and clients share one CPU: never for one client, which could not even ask meanwhile, but for a crowd.
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { usableCpus } from '#dist/device/cpus.js'
 import { run, skip } from '../support/mounting.js'
-import { place, serve, serverSource, until } from '../support/server.js'
-import type { Server } from '../support/server.js'
+import { place, root, serve, serverSource } from '../support/server.js'
 
 const onOneCpu = ['taskset', '-c', String(usableCpus()[0])]
 // Asks without a pause for half a second.
@@ -12,7 +12,7 @@ const client = `
   import { statfsSync } from 'node:fs'
   for (const end = performance.now() + 500; performance.now() < end;) statfsSync(process.argv[1])`
 
-interface Asked {
+interface Counters {
   requests: number
   spins: number
 }
@@ -20,18 +20,16 @@ interface Asked {
 describe('busy polling on one CPU', { skip, timeout: 60_000 }, () => {
   it('waits for a crowd of clients and for no single one', async (t) => {
     const mnt = place(t)
-    const tell = `process.on('SIGUSR2', () => console.log(JSON.stringify(session.stats().device) + ' told'))`
-    const source = serverSource(`mount(${JSON.stringify(mnt)}, filesystem)`, tell)
+    const source = serverSource(`mount(${JSON.stringify(mnt)}, filesystem, { control: true })`)
     const server = await serve(t, source, { prefix: onOneCpu })
-    const told = asker(server)
 
     await clients(1, mnt)
-    const single = await told()
+    const single = await counters(mnt)
     assert.ok(single.requests > 1000, `${single.requests} requests`)
     assert.equal(single.spins, 0)
 
     await clients(6, mnt)
-    const crowd = await told()
+    const crowd = await counters(mnt)
     assert.ok(crowd.spins > 0, `${crowd.spins} spins in ${crowd.requests} requests`)
 
     server.child.kill('SIGTERM')
@@ -45,14 +43,8 @@ async function clients(count: number, mnt: string): Promise<void> {
   for (const { code, stderr } of await Promise.all(all)) assert.equal(code, 0, stderr)
 }
 
-/** Has the server tell the counters of its transport, again and again. */
-function asker(server: Server): () => Promise<Asked> {
-  let seen = server.output().length
-  return async () => {
-    server.child.kill('SIGUSR2')
-    assert.ok(await until(() => server.output().slice(seen).includes('told'), 10_000), server.output())
-    const text = server.output().slice(seen)
-    seen = server.output().length
-    return JSON.parse(text.slice(0, text.indexOf(' told'))) as Asked
-  }
+/** The counters of the transport that serves `mnt`. */
+async function counters(mnt: string): Promise<Counters> {
+  const { stdout } = await run(process.execPath, [join(root, 'dist/cli/main.js'), 'stats', mnt, '--json'])
+  return (JSON.parse(stdout) as { device: Counters }).device
 }
