@@ -1,7 +1,7 @@
 // Owns the files that the workloads use: those in the source directory, and supplies beside it. The same bytes in every run.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { run } from './child.js'
+import { attempt, run } from './child.js'
 import { scripts } from './workloads/programs.js'
 import type { Sizes } from './workloads/workload.js'
 
@@ -21,6 +21,10 @@ async function layOut(path: string, directories: number, files: number, size: nu
 /** What the workloads find on every mount. Afterwards its pages are in the page cache, and nothing waits to be written. */
 export async function prepareSource(source: string, sizes: Sizes): Promise<void> {
   await mkdir(join(source, 'work'), { recursive: true })
+  const programs = join(source, 'programs')
+  await mkdir(programs)
+  // What lies in it begins in a block group of its own on ext4, away from inodes that another workload has just deleted.
+  await attempt(['chattr', '+T', programs])
   await writeFile(join(source, 'small'), 'a small file\n')
   const block = Buffer.alloc(sizes.data)
   for (let at = 0; at < sizes.data; at += 4096) block.writeUInt32LE(at, at)

@@ -135,6 +135,7 @@ export function preparedFilesystem(fd: number): Filesystem {
   const bytes = Buffer.alloc(PAGE)
   const descriptor = { fd, offset: 0, size: PAGE }
   const value = Buffer.from('a value')
+  const attributeNames = Buffer.from('user.a\0user.b\0')
   const lock = { start: 0, end: Infinity, type: 2, pid: 0 }
   const statfs = { blocks: 1000, bfree: 500, bavail: 500, files: 100, ffree: 50 }
   const control = { result: 0, data: Buffer.alloc(8) }
@@ -172,7 +173,7 @@ export function preparedFilesystem(fd: number): Filesystem {
     fsync: () => undefined,
     setxattr: () => undefined,
     getxattr: () => value,
-    listxattr: () => value,
+    listxattr: () => attributeNames,
     removexattr: () => undefined,
     flush: () => undefined,
     opendir: () => opened,

@@ -67,7 +67,7 @@ const intros: Partial<Record<Chapter, string>> = {
     'what lies behind them.',
   data:
     'A file in the page cache of the source, in blocks of the given size; what the mount itself has cached is dropped before every ' +
-    'pass that reads. `served`: without passthrough, so that the server moves the data.',
+    'pass, but for what was written through a mapping. `served`: without passthrough, so that the server moves the data.',
 }
 
 function chapterText(chapter: Chapter, results: readonly Result[]): string {

@@ -49,7 +49,8 @@ export function data(plan: Plan): DataWorkload[] {
         measure: async (target) => {
           const job = [inside(target, `${what}.data`), what, order, String(kilobytes * 1024), way]
           const options = [`ms=${Math.ceil(plan.milliseconds / TURNS)}`, `server=${target.pid}`]
-          if (target.pid !== 0 && what === 'read') options.push('drop')
+          // Kernel: what was written through a mapping is dirty, and stays.
+          if (target.pid !== 0 && (what === 'read' || way !== 'mmap')) options.push('drop')
           const { bytes, spent, calls, cpu } = await figuresOf([plan.data, ...job, ...options])
           return { value: bytes / 2 ** 20 / (spent / 1e9), details: { cpu: cpu / calls / 1000, calls } }
         },

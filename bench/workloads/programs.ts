@@ -22,16 +22,16 @@ export const scripts = (all: number) => ({
 let places = 0
 
 /**
- * Runs `act` in a new directory on the mount. Never by a system call of our own: the server may hang. What it leaves stays until the
- * end of the benchmark. Kernel: for a minute and more ext4 makes no file of an inode that was just deleted, and looks at each of
- * them anew: after an `rm -rf` every creat(2) takes 20 times as long, on all subjects.
+ * Runs `act` in a new directory on the mount, far from the others: see `prepareSource`. Never by a system call of our own: the server
+ * may hang. What it leaves stays until the end of the benchmark. Kernel: for a minute and more ext4 makes no file of an inode that
+ * was just deleted, and looks at each of them anew: after an `rm -rf` every creat(2) takes 20 times as long, on all subjects.
  */
 async function within(
   target: Target,
   name: string,
   act: (place: string) => Promise<Measurement>,
 ): Promise<Measurement> {
-  const place = inside(target, 'work', `${name}-${++places}`)
+  const place = inside(target, 'programs', `${name}-${++places}`)
   await run(['mkdir', '-p', place], 10_000)
   return await act(place)
 }
