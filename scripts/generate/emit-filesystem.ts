@@ -71,7 +71,7 @@ const special: Partial<Record<ReplyKind, string>> = {
 }
 
 function replyType(row: Operation): string {
-  if (row.name === 'listxattr') return 'Reply<readonly string[] | Uint8Array | number>'
+  if (row.name === 'listxattr') return 'Reply<readonly Name[] | Uint8Array | number>'
   const known = special[row.reply]
   if (known) return known
   if (!row.out) throw new Error(`${row.name}: no reply struct`)

@@ -5,6 +5,7 @@ import { constants, flagSets, initFlags } from '../../src/protocol/flags.js'
 import { notifications } from '../../src/protocol/notifications.js'
 import { operations } from '../../src/protocol/operations.js'
 import type { Operation } from '../../src/protocol/schema.js'
+import { entryOut, openOut } from '../../src/protocol/structs.js'
 import { layoutOf, pascalCase, upperCase } from '../../src/protocol/schema.js'
 import { LAST_OPCODE } from './emit-decoders.js'
 import { replyCall } from './emit-replies.js'
@@ -28,6 +29,10 @@ export interface OperationInfo {
   readonly since: number
   /** Field that is a view into the slot of the request: the slot stays taken until the handler has settled. */
   readonly payload: string | undefined
+  /** A successful answer counts a lookup of its nodeid (FORGET gives it back). */
+  readonly lookup: boolean
+  /** A successful answer opens the handle fh (RELEASE or RELEASEDIR closes it). */
+  readonly opens: boolean
   /** Fields worth printing, with the flag set of each. */
   readonly fields: readonly { readonly name: string; readonly flags?: FlagSetName }[]
   /** Writes the reply struct (of an xattr or ioctl: the fixed part) and returns its length; 0 without one. */
@@ -69,6 +74,7 @@ function overflowOf(row: Operation): string {
 function emitRow(row: Operation): string {
   const handler = handlerOf(row)
   const call = replyCall(row)
+  const created = row.reply === 'create'
   const sets = new Map(visible(row.in).map((member) => [member.js, member.flags]))
   const opaque = new Set(
     visible(row.in)
@@ -83,6 +89,7 @@ function emitRow(row: Operation): string {
     `  ${row.name}: {\n    opcode: ${row.opcode},\n    name: '${row.name}',\n` +
     `    handler: ${handler === null ? 'null' : `'${handler}'`},\n    reply: '${row.reply}',\n    absent: ${row.absent},\n` +
     `    overflow: ${overflowOf(row)},\n    sticky: ${row.sticky ?? false},\n    since: ${row.since},\n    payload: ${row.payload ? `'${row.payload.js}'` : 'undefined'},\n` +
+    `    lookup: ${created || row.out === entryOut},\n    opens: ${created || row.out === openOut},\n` +
     `    fields: [${fields.join(', ')}],\n` +
     `    encode: ${call === '0' ? '() => 0' : `(view, at, value) => ${call}`},\n  },\n`
   )

@@ -1,4 +1,5 @@
 // devfuse init: a new project with a small filesystem, its tests, and a dependency on this very devfuse.
+import { existsSync } from 'node:fs'
 import { cp, mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -66,11 +67,26 @@ async function mustBeEmpty(directory: string): Promise<void> {
   }
 }
 
+/** With the directories above. Kernel: /proc says ENOENT of what it can't make, for which Node's own way of doing this tries for ever. */
+async function make(directory: string): Promise<void> {
+  try {
+    await mkdir(directory)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const above = dirname(directory)
+    if (code === 'EEXIST' && existsSync(directory)) return
+    if (code !== 'ENOENT' || existsSync(above))
+      throw new CommandError(`cannot make ${directory}: ${message}; name a directory elsewhere`)
+    await make(above)
+    await mkdir(directory)
+  }
+}
+
 async function run([directory]: string[]): Promise<number> {
   const target = resolve(directory)
   await mustBeEmpty(target)
   const { version, engines } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Manifest
-  await mkdir(target, { recursive: true })
+  await make(target)
   await cp(join(root, 'template'), target, { recursive: true })
   const manifest = {
     name: packageName(target),

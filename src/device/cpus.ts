@@ -17,8 +17,13 @@ export function possibleCpus(): number {
   return parseCpuList(readFileSync('/sys/devices/system/cpu/possible', 'latin1')).length
 }
 
-/** The CPUs that this process may run on. */
+// Whatever keeps the calling thread on some CPUs, and those that it had before.
+let kept = 0
+let before: number[] = []
+
+/** The CPUs that this process may run on, also while `pinWorkers` keeps the calling thread on some of them. */
 export function usableCpus(): number[] {
+  if (kept > 0) return before
   const list = /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]
   return list === undefined ? Array.from({ length: availableParallelism() }, (_, i) => i) : parseCpuList(list)
 }
@@ -42,10 +47,20 @@ export function shareOut(threads: number, possible: number, usable: readonly num
 }
 
 /** Keeps the calling thread on these CPUs: 0 or -errno. Threads and processes that it starts from now on inherit it. */
-export function pinThread(cpus: readonly number[]): number {
+function pinThread(cpus: readonly number[]): number {
   const mask = new Uint8Array(Math.ceil((Math.max(...cpus) + 1) / 64) * 8)
   for (const cpu of cpus) mask[cpu >> 3] |= 1 << (cpu & 7)
   return syscalls.schedSetaffinity(0, mask)
+}
+
+/** {@link pinThread}, until the returned function is called by the same thread. */
+export function keepThread(cpus: readonly number[]): () => void {
+  if (kept === 0) before = usableCpus()
+  kept++
+  pinThread(cpus)
+  return () => {
+    if (--kept === 0) pinThread(before)
+  }
 }
 
 /** `0-3,8` */

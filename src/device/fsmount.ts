@@ -25,6 +25,8 @@ import type { MountOptions, Parameter } from './mount-options.js'
 
 /** FUSE_DEV_IOC_SYNC_INIT, _IO(229, 3). */
 const SYNC_INIT = 0xe503
+/** Kernel: what fsconfig(2) takes as the value of a parameter, without the NUL. */
+const MOST_BYTES = 255
 const EINVAL = -22
 const ENOTTY = -25
 
@@ -52,7 +54,7 @@ export async function fsMount(
   try {
     if (fd < 0) throw explainDevice(fd, mountPoint)
     if (options.syncInit) askForSyncInit(fd, mountPoint)
-    configure(context, mountPoint, settings(fd, mode, options))
+    configure(context, mountPoint, settings(fd, mode, options), options)
     if (!options.syncInit) {
       const result = await syscalls.fsconfigAsync(context, FSCONFIG_CMD_CREATE)
       if (result < 0) throw explain(context, result, 'fsconfig', mountPoint)
@@ -94,14 +96,27 @@ function settings(fd: number, mode: number, options: MountOptions): Parameter[] 
   return [source, ...subtype, ...flags, ...connectionParameters(fd, mode, options), ...parameters(options)]
 }
 
-function configure(context: number, mountPoint: string, list: readonly Parameter[]): void {
+function configure(
+  context: number,
+  mountPoint: string,
+  list: readonly Parameter[],
+  options: MountOptions,
+): void {
   for (const { key, value } of list) {
     const result =
       value === undefined
         ? syscalls.fsconfig(context, FSCONFIG_SET_FLAG, key)
         : syscalls.fsconfig(context, FSCONFIG_SET_STRING, key, value)
-    if (result < 0) throw explain(context, result, 'fsconfig', mountPoint, key)
+    if (result >= 0) continue
+    if (value !== undefined && Buffer.byteLength(value) > MOST_BYTES)
+      throw explainMount(result, 'fsconfig', mountPoint, tooLong(key, options))
+    throw explain(context, result, 'fsconfig', mountPoint, key)
   }
+}
+
+function tooLong(key: string, { blockDevice }: MountOptions): string {
+  const option = key !== 'source' ? key : blockDevice === undefined ? 'fsName' : 'blockDevice'
+  return `option \`${option}\` is longer than the ${MOST_BYTES} bytes that fsconfig(2) takes`
 }
 
 /**

@@ -1,8 +1,8 @@
 // The io_uring transport: requests come through entries of an io_uring and are answered into them. /dev/fuse is served
-// beside it, for INIT and for what never comes through a ring (FORGET, INTERRUPT). First and last stop with `transport: 'ring'`.
+// beside it, for INIT and for what comes through it alone (INTERRUPT, nearly every FORGET). First and last stop with `transport: 'ring'`.
 import { CHANNEL_STATS, RING_ANSWERS, loadNative } from '../native.js'
 import type { NativeRing } from '../native.js'
-import { EBADF, EINVAL, EIO, ENODEV, describeErrno } from '../protocol/index.js'
+import { EBADF, EINVAL, EIO, ENODEV, describeErrno, operations } from '../protocol/index.js'
 import type { InitFlagName } from '../protocol/index.js'
 import { DeviceTransport } from './device.js'
 import { F_DUPFD_CLOEXEC, syscalls } from '../syscalls/index.js'
@@ -253,7 +253,8 @@ export class RingTransport implements Transport {
       const unique = uniqueAt(entry.arena, header)
       const end = payload + view.getUint32(header + AT_PAYLOAD_SIZE, true)
       this.#queues.entered(entry)
-      if (opcodeAt(entry.arena, header) === NOTIFY_REPLY) {
+      const opcode = opcodeAt(entry.arena, header)
+      if (opcode === NOTIFY_REPLY) {
         this.#retrieved(entry, unique, end)
         continue
       }
@@ -262,6 +263,11 @@ export class RingTransport implements Transport {
       const kept = receiver.receive(FIRST_SLOT + index, header, header + AT_OP_IN, payload, end)
       if (this.#current === undefined) continue
       this.#current = undefined
+      // Kernel: whoever lists a directory waits for the end of the FORGETs of what READDIRPLUS has looked up and could not be taken.
+      if (operations[opcode]?.reply === 'none') {
+        this.#answer(entry, 0, 0)
+        continue
+      }
       this.#hold(entry, unique, kept)
     }
     this.#kicks.goOn()

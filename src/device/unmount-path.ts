@@ -18,6 +18,7 @@ const EINVAL = -22
  * A session has {@link Session.unmount} of its own. Throws a MountError: EINVAL where there is no FUSE mount.
  */
 export async function unmount(mountPoint: string, { lazy = false }: { lazy?: boolean } = {}): Promise<void> {
+  if (typeof mountPoint !== 'string') throw new TypeError(`a mount point is a path, not ${typeof mountPoint}`)
   const mount = findMount(mountPoint)
   if (mount === undefined || !isFuse(mount)) {
     const what =

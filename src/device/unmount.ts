@@ -129,6 +129,15 @@ export function detachNow(mounted: Mounted): number {
   return loadNative().syscallUtf8(special.umount, path, flagsOf('abort'), 1000)
 }
 
+/**
+ * Ends the connection at once. Undefined where fusectl did. Kernel: without it a forced unmount aborts as well, and so does closing
+ * the last descriptor of the connection, which is the caller's part: it comes after the promise, which never rejects.
+ */
+export function forceAbort(mounted: Mounted): Promise<unknown> | undefined {
+  if (abortConnection(mounted)) return undefined
+  return unmountDevice(mounted, 'abort').catch(() => undefined)
+}
+
 function flagsOf(how: 'clean' | 'lazy' | 'abort'): number {
   // Kernel: MNT_FORCE makes FUSE abort the connection, so that nobody waits for an answer any more.
   return UMOUNT_NOFOLLOW | (how === 'clean' ? 0 : MNT_DETACH) | (how === 'abort' ? MNT_FORCE : 0)
@@ -136,12 +145,14 @@ function flagsOf(how: 'clean' | 'lazy' | 'abort'): number {
 
 /**
  * Ends the connection for good, where fusectl is mounted: every caller returns with an error. Closing the device is not enough,
- * because a thread inside a write to it keeps it open.
+ * because a thread inside a write to it keeps it open. Returns whether it could.
  */
-export function abortConnection({ minor }: { minor: number }): void {
+export function abortConnection({ minor }: { minor: number }): boolean {
   try {
     writeFileSync(`/sys/fs/fuse/connections/${minor}/abort`, '1')
+    return true
   } catch {
     // Not mounted, not ours, or gone already.
+    return false
   }
 }

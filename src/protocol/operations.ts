@@ -472,7 +472,7 @@ export const operations: readonly Operation[] = [
     sticky: true,
     sent: 'listxattr(2).',
     answer:
-      'The names: an array of strings, or bytes with a NUL after each name; or their size as a number when `size` is 0.',
+      "The names: an array of strings (of Buffers with `encoding: 'buffer'`), or bytes with a NUL after each name; or their size as a number when `size` is 0.",
     enosys: OFF + 'listxattr(2) fails with EOPNOTSUPP.',
     see: 'listxattr(2), xattr(7)',
   },

@@ -19,7 +19,7 @@ export interface FdData {
 /** An entry of a directory. */
 export interface Dirent {
   name: string | Uint8Array
-  /** Inode number shown by readdir(3). */
+  /** Inode number shown by readdir(3). Where it is 0, 0xffffffff is shown, because readdir(3) leaves out entries with 0. */
   ino: number | bigint
   /** DT_* type: (mode & S_IFMT) >> 12. */
   type: number

@@ -26,8 +26,28 @@ export async function abortable<Live extends Endable>(
   return session
 }
 
+/** What `begin` settles with; rejects with an {@link AbortError} as soon as the signal is aborted, and begins nothing after that. */
+export async function unlessAborted<Value>(
+  signal: AbortSignal | undefined,
+  begin: () => Promise<Value>,
+): Promise<Value> {
+  if (signal === undefined) return begin()
+  throwIfAborted(signal)
+  let onAbort!: () => void
+  const aborted = new Promise<never>((_, reject) => (onAbort = () => reject(abortError(signal))))
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([begin(), aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
 /** Throws an {@link AbortError} where the signal is aborted. */
 export function throwIfAborted(signal: AbortSignal): void {
-  if (signal.aborted)
-    throw new AbortError('the signal was aborted, nothing is mounted', { cause: signal.reason })
+  if (signal.aborted) throw abortError(signal)
+}
+
+function abortError(signal: AbortSignal): AbortError {
+  return new AbortError('the signal was aborted, nothing is mounted', { cause: signal.reason })
 }

@@ -1,6 +1,6 @@
 // Backing ids: names the kernel gives to files that it reads and writes itself on behalf of a mount
 // (FUSE_DEV_IOC_BACKING_OPEN and _CLOSE). Stands beside a request: OPEN and CREATE replies carry an id.
-import { describeErrno } from '../protocol/index.js'
+import { EBADF, EINVAL, ENOENT, describeErrno } from '../protocol/index.js'
 import { FUSE_DEV_IOC_BACKING_CLOSE, FUSE_DEV_IOC_BACKING_OPEN } from '../protocol/index.js'
 import { requireLinux, systemError } from './errors.js'
 import type { DevfuseWarning, SystemError } from './errors.js'
@@ -84,7 +84,8 @@ function closeOn(device: BackingDevice, id: number): void {
     device.report(
       warning(
         'ERR_DEVFUSE_BACKING_CLOSE',
-        `closing backing id ${id} failed: ${describeErrno(result)}. It stays open in the kernel until the unmount`,
+        `closing backing id ${id} failed: ${describeErrno(result)}. ` +
+          (result === ENOENT ? 'The kernel has no such id' : 'It stays open in the kernel until the unmount'),
       ),
     )
   }
@@ -103,7 +104,7 @@ export function explainBackingError(errno: number): string {
     case 'EBADF':
       return 'the descriptor is not open'
     case 'ENOTTY':
-      return 'this kernel has no passthrough (Linux 6.9 and newer with CONFIG_FUSE_PASSTHROUGH have it)'
+      return 'this kernel has no passthrough (Linux 6.9 and newer with CONFIG_FUSE_PASSTHROUGH have it), or the device is not /dev/fuse'
     default:
       return 'see ioctl(2)'
   }
@@ -211,13 +212,15 @@ export class BackingId {
 
 function requireDescriptor(name: string, value: number): void {
   if (!Number.isInteger(value) || value < 0 || value > 0x7fff_ffff) {
-    throw new TypeError(`${name} must be an open file descriptor (an integer >= 0), not ${String(value)}`)
+    const message = `${name} must be an open file descriptor (an integer >= 0), not ${String(value)}`
+    throw Object.assign(new TypeError(message), systemError(EBADF, 'ioctl', message))
   }
 }
 
 /** The kernel reads 32 bits of it: another number may be the id of somebody else's file. */
 function requireId(value: number): void {
   if (!Number.isInteger(value) || value <= 0 || value > 0x7fff_ffff) {
-    throw new TypeError(`a backing id is an integer > 0 that the kernel gave, not ${String(value)}`)
+    const message = `a backing id is an integer > 0 that the kernel gave, not ${String(value)}`
+    throw Object.assign(new TypeError(message), systemError(EINVAL, 'ioctl', message))
   }
 }

@@ -3,11 +3,11 @@
 import { DeviceTransport } from '../device/device.js'
 import { RingTransport } from '../device/ring.js'
 import type { Transport } from '../device/transport.js'
-import { describeErrno } from '../protocol/index.js'
+import { ENODEV, describeErrno } from '../protocol/index.js'
 import type { NameEncoding } from '../protocol/index.js'
 import type { Dispatcher } from './dispatch.js'
 import { syscalls } from '../syscalls/index.js'
-import { OptionError, requireLinux } from './errors.js'
+import { OptionError, requireLinux, systemError } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { largestPayload } from './init.js'
 import type { Negotiation } from './init.js'
@@ -99,6 +99,7 @@ export class CloneSession extends Served {
       interrupted: (unique) => this.dispatcher.interrupts.interrupt(unique),
       retrieved: (unique, data) => this.dispatcher.notifier.retrieved(unique, data),
       ended: () => this.end(),
+      left: () => undefined,
     })
     this.dispatcher.siblings = this.#siblings
     try {
@@ -121,7 +122,7 @@ export class CloneSession extends Served {
   }
 
   protected override ending(): void {
-    this.#siblings.close()
+    this.#siblings.leave(this.#clone.index)
   }
 }
 
@@ -134,6 +135,7 @@ function transportOf({ fd, ring }: Clone, maxWrite: number): Transport {
 export class Cloning {
   readonly siblings: Siblings
   readonly #counters = new Map<number, Counters>()
+  readonly #serving = new Set<number>()
   readonly #key: string
   #made = 0
 
@@ -144,29 +146,71 @@ export class Cloning {
       interrupted: (unique) => dispatcher.interrupts.interrupt(unique),
       retrieved: (unique, data) => dispatcher.notifier.retrieved(unique, data),
       ended: () => undefined,
+      left: (index) => this.left(index),
     })
     dispatcher.siblings = this.siblings
   }
 
-  /** What the other threads have counted. */
+  /** How many other threads serve, as far as is known here. */
+  get threads(): number {
+    return this.#serving.size
+  }
+
+  /** What the other threads have counted, those that have ended, too. */
   get counters(): Counters[] {
     return [...this.#counters.values()]
   }
 
-  clone(rest: Omit<Clone, 'key' | 'index' | 'counters'>): Clone {
+  /** What the thread that gets `fd` has to know; `queues` are those of a ring that it serves. */
+  clone(
+    connection: Pick<Clone, 'fd' | 'mountPoint' | 'negotiation'>,
+    options: ResolvedOptions,
+    queues: readonly number[] | undefined,
+  ): Clone {
+    const { encoding, ringDepth, access, owner, allowOther, interruptGrace, timeGran } = options
+    const rules = { access, owner, allowOther, interruptGrace, timeGran }
+    const ring = queues === undefined ? {} : { ring: { queues, depth: ringDepth } }
     const counters = Counters.share()
     const index = ++this.#made
     this.#counters.set(index, new Counters(counters))
-    return { ...rest, key: this.#key, index, counters }
+    this.#serving.add(index)
+    return { ...connection, rules, encoding, ...ring, key: this.#key, index, counters }
+  }
+
+  /** One that serves no more. */
+  left(index: number): void {
+    this.#serving.delete(index)
   }
 
   /** One that never served. */
   undo({ index }: Clone): void {
+    this.left(index)
     this.#counters.delete(index)
   }
 }
 
-/** Why a clone could not be made. */
-export function explainClone(errno: number): string {
-  return `FUSE_DEV_IOC_CLONE failed: ${describeErrno(errno)}; the kernel has it since Linux 4.2, and /dev/fuse must be open to us`
+/** Throws an {@link OptionError} where threads cannot be added later. */
+export function requireDevice({ name }: Transport): void {
+  if (name !== 'ring') return
+  throw new OptionError(
+    'the queues of a ring are shared out when it is made: mount with the option `workers`; to add threads later, ' +
+      "mount with transport: 'device'",
+  )
+}
+
+/** A further descriptor of the connection. Throws with the reason where there can be none. */
+export function cloneDescriptor(transport: Transport): number {
+  if (transport.fd < 0)
+    throw systemError(
+      ENODEV,
+      'ioctl',
+      'there is no connection to clone: the session has ended, or its transport has no descriptor',
+    )
+  const fd = transport.clone()
+  if (fd >= 0) return fd
+  throw systemError(
+    fd,
+    'ioctl',
+    `FUSE_DEV_IOC_CLONE failed: ${describeErrno(fd)}; the kernel has it since Linux 4.2, and /dev/fuse must be open to us`,
+  )
 }

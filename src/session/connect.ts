@@ -2,11 +2,12 @@
 // dispatcher and wire as those of a mount.
 import { FakeKernel } from '../device/fake-kernel.js'
 import type { FakeReply } from '../device/fake-kernel.js'
-import { decodeNotification, initFlags } from '../protocol/index.js'
+import { decodeNotification, initFlags, operationsByName } from '../protocol/index.js'
 import type { InitFlagName, OperationName } from '../protocol/index.js'
 import { OptionError } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { PROTOCOL_MINOR } from './init.js'
+import { flagList, func, requireOptions, validate } from './option-checks.js'
 import { resolveOptions } from './options.js'
 import type { Negotiation } from './init.js'
 import type { SessionOptions } from './options.js'
@@ -70,13 +71,15 @@ export class Connection implements AsyncDisposable {
    * `fh`), data and strings `data`, listings `entries` (names with one character per byte), numbers `value`. Aborting `signal`
    * sends INTERRUPT.
    *
-   * Throws a RangeError for an unknown operation, or one larger than what was agreed on.
+   * Throws a RangeError for an unknown operation, one that has no reply, or one larger than what was agreed on.
    */
   send(
     operation: OperationName,
     fields: RequestFields = {},
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<KernelReply> {
+    if (operationsByName[operation]?.reply === 'none')
+      throw new RangeError(`${operation} has no reply to wait for: use tell('${operation}', ...)`)
     if (signal === undefined) return this.#kernel.request(operation, fields)
     const { unique, promise } = this.#kernel.post(operation, fields)
     const interrupt = (): void => this.#kernel.tell('interrupt', { interrupted: unique })
@@ -125,7 +128,9 @@ export async function connect<Options extends ConnectOptions>(
   filesystem: Filesystem<Options['encoding'] extends 'buffer' ? Buffer : string>,
   options?: Options,
 ): Promise<Connection> {
-  const { offer, minor = PROTOCOL_MINOR, onNotify, ...rest } = options ?? ({} as ConnectOptions)
+  const given: ConnectOptions = options === undefined ? {} : requireOptions(options)
+  const { offer, minor = PROTOCOL_MINOR, onNotify, ...rest } = given
+  validate({ offer, onNotify }, { offer: flagList, onNotify: func })
   if (!Number.isInteger(minor) || minor < 0 || minor > 0xffff_ffff)
     throw new OptionError(
       `option \`minor\` must be a version of the protocol, 31 or newer, not ${String(minor)}`,

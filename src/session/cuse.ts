@@ -17,6 +17,7 @@ import { OptionError, requireLinux, systemError } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { NegotiationError, PROTOCOL_MINOR } from './init.js'
 import type { Negotiation } from './init.js'
+import { requireOptions } from './option-checks.js'
 import { resolveOptions } from './options.js'
 import type { ResolvedOptions, SessionOptions } from './options.js'
 import { Served } from './served.js'
@@ -94,7 +95,7 @@ function check(name: string, options: CuseOptions): void {
       `${JSON.stringify(name)} cannot be the name of a device below /dev: letters, digits and _ . + : ! @ - only`,
     )
   }
-  for (const [key, value] of Object.entries(options)) {
+  for (const [key, value] of Object.entries(requireOptions(options))) {
     if (!KEYS.includes(key))
       throw new OptionError(`unknown option \`${key}\`; the options are ${KEYS.join(', ')}`)
     const limit = LIMITS[key as keyof typeof LIMITS]

@@ -1,7 +1,7 @@
 // Serves data of opens that asked for passthrough and did not get it, where the filesystem has no read or
 // write of its own: the promise that `{ fh, passthrough: fd }` works everywhere.
 import { fchmodSync, fstatSync } from 'node:fs'
-import { EINVAL, FUSE_WRITE_KILL_SUIDGID } from '../protocol/index.js'
+import { EINVAL, FUSE_WRITE_CACHE, FUSE_WRITE_KILL_SUIDGID } from '../protocol/index.js'
 import type { Errno, FdData, ReadRequest, WriteRequest } from '../protocol/index.js'
 import { syscalls } from '../syscalls/index.js'
 import type { QuickWriter } from '../syscalls/index.js'
@@ -41,7 +41,10 @@ export class DataServer {
   }
 }
 
-function written(fd: number, { writeFlags }: WriteRequest, result: number): number {
+function written(fd: number, { writeFlags, data, offset }: WriteRequest, done: number): number {
+  // Nobody is there to write the rest of what comes from the kernel's cache, and to hear why it failed.
+  const isCached = (writeFlags & FUSE_WRITE_CACHE) !== 0
+  const result = isCached ? syscalls.pwriteRest(fd, data, offset, done) : done
   if ((writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0 && result >= 0) killSuidgid(fd)
   return result
 }

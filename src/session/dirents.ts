@@ -1,7 +1,10 @@
 // Directory listings: packs entries into a READDIR or READDIRPLUS reply until it is full, and gives
 // back the lookups of entries that did not fit.
-import { countsLookup, encodeDirent, encodeDirentplus } from '../protocol/index.js'
+import { countsLookup, encodeDirent, encodeDirentplus, sizes } from '../protocol/index.js'
 import type { Dirent, Direntplus, NameEncoding } from '../protocol/index.js'
+
+/** What libfuse says where it has no inode number. */
+const UNKNOWN_INO = 0xffff_ffff
 
 export class DirentWriter {
   readonly #bytes: Buffer
@@ -105,7 +108,7 @@ export class DirentWriter {
   #encode(entry: Dirent | Direntplus): number {
     const off = entry.off ?? this.#offset + 1
     const encode = this.#plus ? encodeDirentplus : encodeDirent
-    return encode(
+    const size = encode(
       this.#bytes,
       this.#view,
       this.#at,
@@ -115,6 +118,15 @@ export class DirentWriter {
       entry as Dirent & Direntplus,
       this.#encoding,
     )
+    if (size > 0) this.#showIno(this.#at + (this.#plus ? sizes.fuse_entry_out : 0))
+    return size
+  }
+
+  /** readdir(3) of glibc leaves out entries whose inode number is 0. */
+  #showIno(at: number): void {
+    const view = this.#view
+    if (view.getUint32(at, true) === 0 && view.getUint32(at + 4, true) === 0)
+      view.setUint32(at, UNKNOWN_INO, true)
   }
 
   #refuse(entry: Dirent | Direntplus): void {

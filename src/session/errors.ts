@@ -8,6 +8,8 @@ const EIO: Errno = -5
 const EINTR: Errno = -4
 // Kernel: fuse_dev_do_write refuses an answer whose error is not in -511..0.
 const MAX_ERRNO = 511
+/** Nobody waits for an answer of these. */
+const UNANSWERED: ReadonlySet<string> = new Set(['init', 'destroy', 'forget', 'batchForget'])
 
 /** A problem that was survived and is only reported; `code` says which, `cause` holds what was thrown. */
 export class DevfuseWarning extends Error {
@@ -107,6 +109,7 @@ export function errnoForKernel(thrown: unknown): { errno: Errno; expected: boole
 
 /** What is reported of such a failure. */
 export function handlerWarning(name: string, thrown: unknown): DevfuseWarning {
-  const message = `${name} failed with an error that has no errno, the caller was told EIO: ${messageOf(thrown)}`
+  const told = UNANSWERED.has(name) ? '' : ' with an error that has no errno, the caller was told EIO'
+  const message = `${name} failed${told}: ${messageOf(thrown)}`
   return warning('ERR_DEVFUSE_HANDLER', message, thrown)
 }

@@ -8,10 +8,13 @@ import { abortable } from './abort.js'
 import { OptionError, requireLinux } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { wishes } from './init.js'
-import { refuseMountOptions, resolveOptions } from './options.js'
+import { requireOptions, show } from './option-checks.js'
+import { refuseMountOptions, resolveFor } from './options.js'
 import type { SessionOptions } from './options.js'
 import { Session } from './session.js'
 import { chooseTransport, makeTransport } from './transport.js'
+
+const MAX_INT = 0x7fff_ffff
 
 /**
  * Serves `filesystem` on `fd`, a descriptor of /dev/fuse that is mounted already and whose INIT nobody has answered: from
@@ -30,10 +33,13 @@ export async function fromFd<Options extends SessionOptions>(
   options?: Options,
 ): Promise<Session> {
   requireLinux()
-  refuseMountOptions(options ?? {})
+  const given: SessionOptions = options === undefined ? {} : requireOptions(options)
+  refuseMountOptions(given)
   const handlers = filesystem as Filesystem
-  const resolved = chooseTransport(resolveOptions(options ?? {}), handlers)
+  const resolved = chooseTransport(resolveFor(handlers, given), handlers)
   wishes(resolved, (method) => typeof handlers[method as keyof Filesystem] === 'function')
+  if (!Number.isInteger(fd) || fd < 0 || fd > MAX_INT)
+    throw new OptionError(`fromFd() takes a descriptor, an integer from 0, not ${show(fd)}`)
   if (!isFuseDevice(fd)) throw new OptionError(`descriptor ${fd} is not /dev/fuse`)
   const device = connectionOf(fd)
   if (device === 'none') throw new OptionError(`nothing is mounted with descriptor ${fd} yet`)

@@ -1,15 +1,17 @@
 // mount(): the one call that turns an object of handlers, or a module that exports one, into a mounted filesystem.
+import { inspect, types } from 'node:util'
 import { beginMount } from '../device/mount.js'
 import type { Mounting } from '../device/mount.js'
 import { clearDeadMount } from '../device/unmount.js'
 import type { Transport } from '../device/transport.js'
-import { abortable } from './abort.js'
+import { abortable, unlessAborted } from './abort.js'
 import { OptionError, requireLinux } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { importFilesystem } from './filesystem-module.js'
 import { fromFd, parseDevFd } from './from-fd.js'
 import { wishes } from './init.js'
-import { moduleOptionNames, resolveOptions, resolveWorkers } from './options.js'
+import { moduleOptionNames, resolveFor, resolveOptions, resolveWorkers } from './options.js'
+import { requireBoolean, requireOptions } from './option-checks.js'
 import type { ModuleOptions, ResolvedOptions, SessionOptions } from './options.js'
 import { Session } from './session.js'
 import { chooseTransport, makeTransport } from './transport.js'
@@ -49,6 +51,9 @@ export function mount(module: URL, mountPoint: string, options?: ModuleOptions):
  * function on the mount from the same thread waits for an answer that only this thread can give. To do that, serve the
  * filesystem from a worker: pass the URL of a module instead.
  *
+ * Filesystems of this library have a property `mountOptions`, to be passed as `options`; its `encoding` holds by itself where `options` have
+ * none.
+ *
  * Throws an OptionError for an option that cannot work, a MountError (`errno`, `code`, what was attempted and what to
  * do) where mounting fails, a NegotiationError where the kernel lacks what `options` insist on. Nothing is left
  * mounted then. Source: mount(8), fuse(4), Documentation/filesystems/fuse/fuse.rst.
@@ -69,30 +74,50 @@ export async function mount(
     throw new OptionError(
       `a mount point is a path, not ${typeof mountPoint === 'object' ? 'an object' : typeof mountPoint}`,
     )
-  const { worker, data, transferList: _, workers: _count, pinWorkers: _pin, ...sessionOptions } = options
+  const {
+    worker,
+    data,
+    transferList: _,
+    workers: _count,
+    pinWorkers: _pin,
+    ...sessionOptions
+  } = requireOptions(options)
+  requireBoolean('worker', worker)
   if (served instanceof URL) {
-    if (worker !== false) return abortable(options.signal, () => mountInWorker(mountPoint, served, options))
     const plan = { module: served.href, data, ...resolveWorkers(options) }
-    return mountHere(mountPoint, await importFilesystem(served.href, data), sessionOptions, plan)
+    const { signal } = resolveOptions(sessionOptions)
+    if (worker !== false) return abortable(signal, () => mountInWorker(mountPoint, served, options))
+    const filesystem = await unlessAborted(signal, () => importFilesystem(served.href, data))
+    return mountHere(mountPoint, filesystem, sessionOptions, plan)
   }
-  refuseModuleOptions(served, options)
+  requireObject(served, options)
   return mountHere(mountPoint, served as Filesystem, sessionOptions)
 }
 
-function refuseModuleOptions(served: unknown, options: ModuleOptions): void {
-  if (typeof served === 'object' && served !== null && options.worker !== true) {
-    const wrong = moduleOptionNames.find((name) => options[name] !== undefined && options[name] !== false)
-    if (wrong === undefined) return
+/** What is no module has to be an object of handlers, and has none of a module's options. */
+function requireObject(served: unknown, options: ModuleOptions): void {
+  if (types.isPromise(served))
+    throw new OptionError('a filesystem is an object of handlers, not a promise of one: await it')
+  if (Array.isArray(served)) throw new OptionError('a filesystem is an object of handlers, not an array')
+  if (typeof served !== 'object' || served === null) {
+    const isFunction = typeof served === 'function'
+    const got = isFunction ? inspect(served) : JSON.stringify(served)
+    let fix = isFunction ? '; call it, or pass an instance of it' : ''
+    if (typeof served === 'string') fix = '; write new URL(..., import.meta.url)'
     throw new OptionError(
-      `option \`${wrong}\` is for a module: mount(mountPoint, new URL('./fs.js', import.meta.url))`,
+      `a filesystem is an object of handlers, or the URL of a module that exports one, not ${got}${fix}`,
     )
   }
+  if (options.worker === true) {
+    throw new OptionError(
+      'option `worker` cannot move this object to another thread, because functions cannot be copied: put the filesystem into ' +
+        "a module of its own as its default export, and pass mount() its URL: new URL('./fs.js', import.meta.url)",
+    )
+  }
+  const wrong = moduleOptionNames.find((name) => options[name] !== undefined && options[name] !== false)
+  if (wrong === undefined) return
   throw new OptionError(
-    typeof served === 'object' && served !== null
-      ? 'option `worker` cannot move this object to another thread, because functions cannot be copied: put the filesystem into ' +
-          "a module of its own as its default export, and pass mount() its URL: new URL('./fs.js', import.meta.url)"
-      : `a filesystem is an object of handlers, or the URL of a module that exports one, not ${JSON.stringify(served)}` +
-          (typeof served === 'string' ? '; write new URL(..., import.meta.url)' : ''),
+    `option \`${wrong}\` is for a module: mount(mountPoint, new URL('./fs.js', import.meta.url))`,
   )
 }
 
@@ -111,7 +136,7 @@ export async function mountHere(
       'option `workers` is for a mount that is made here; on a descriptor that is mounted already, use addWorkers()',
     )
   }
-  const given = resolveOptions(options)
+  const given = resolveFor(filesystem, options)
   const resolved = chooseTransport(threads > 1 ? forTeam(given, filesystem) : given, filesystem, threads)
   // Impossible wishes are refused before anything is mounted.
   wishes(resolved, (method) => typeof filesystem[method as keyof Filesystem] === 'function')

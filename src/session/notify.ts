@@ -70,21 +70,28 @@ export class Notifier {
   }
 
   /** FUSE_NOTIFY_POLL: wakes whoever polls the file; `kh` is that of the POLL request. They ask again with POLL. */
-  pollWakeup(kh: bigint): Promise<boolean> {
-    return this.#small(0, (view) => encodeNotifyPoll(view, 0, { kh }))
+  async pollWakeup(kh: bigint): Promise<boolean> {
+    if (typeof kh !== 'bigint' && !Number.isSafeInteger(kh))
+      throw new OptionError(
+        `notify.pollWakeup takes the \`kh\` of a POLL request, a bigint, not ${typeof kh}`,
+      )
+    return await this.#small(0, (view) => encodeNotifyPoll(view, 0, { kh }))
   }
 
   /**
    * FUSE_NOTIFY_INVAL_INODE: drops the cached attributes of an inode, and its cached data from byte `off` on for `len` bytes
    * (0: to the end). A negative `off` leaves the data alone. Waits for dirty data to be written back.
    */
-  invalInode(nodeid: number, off = 0, len = 0): Promise<boolean> {
-    return this.#small(nodeid, (view) => encodeNotifyInvalInode(view, 0, { nodeid, off, len }))
+  async invalInode(nodeid: number, off = 0, len = 0): Promise<boolean> {
+    requireInteger('invalInode', 'nodeid', nodeid)
+    requireInteger('invalInode', 'off', off, Number.MIN_SAFE_INTEGER)
+    requireInteger('invalInode', 'len', len, Number.MIN_SAFE_INTEGER)
+    return await this.#small(nodeid, (view) => encodeNotifyInvalInode(view, 0, { nodeid, off, len }))
   }
 
   /** FUSE_NOTIFY_INVAL_ENTRY: drops the cached name `name` of directory `parent`, and the attributes of the directory. */
   invalEntry(parent: number, name: Name): Promise<boolean> {
-    return this.#named(parent, name, (view, bytes) =>
+    return this.#named('invalEntry', parent, name, (view, bytes) =>
       encodeNotifyInvalEntry(view, 0, { parent, name: bytes, flags: 0 }),
     )
   }
@@ -96,7 +103,7 @@ export class Notifier {
   expireEntry(parent: number, name: Name): Promise<boolean> {
     if (!this.#negotiation().agreed.has('FUSE_HAS_EXPIRE_ONLY'))
       return this.#tooOld('expireEntry', 'FUSE_HAS_EXPIRE_ONLY')
-    return this.#named(parent, name, (view, bytes) =>
+    return this.#named('expireEntry', parent, name, (view, bytes) =>
       encodeNotifyInvalEntry(view, 0, { parent, name: bytes, flags: FUSE_EXPIRE_ONLY }),
     )
   }
@@ -106,7 +113,7 @@ export class Notifier {
    * who watch the file itself with inotify(7) hear of it (IN_DELETE_SELF); watchers of the directory do not.
    */
   delete(parent: number, child: number, name: Name): Promise<boolean> {
-    return this.#named(parent, name, (view, bytes) =>
+    return this.#named('delete', parent, name, (view, bytes) =>
       encodeNotifyDelete(view, 0, { parent, child, name: bytes }),
     )
   }
@@ -115,6 +122,8 @@ export class Notifier {
   async store(nodeid: number, offset: number, data: Uint8Array): Promise<boolean> {
     if (!(data instanceof Uint8Array))
       throw new OptionError(`notify.store takes the data as a Uint8Array or Buffer, not ${typeof data}`)
+    requireInteger('store', 'nodeid', nodeid)
+    requireInteger('store', 'offset', offset)
     const { maxWrite } = this.#negotiation()
     return this.#inTurn(nodeid, async () => {
       let known = true
@@ -135,6 +144,11 @@ export class Notifier {
    * empty where it has nothing.
    */
   async retrieve(nodeid: number, offset: number, size: number): Promise<Buffer> {
+    requireInteger('retrieve', 'nodeid', nodeid)
+    // Kernel: the answer repeats the offset, and one that is no number of ours could not be read.
+    requireInteger('retrieve', 'offset', offset)
+    requireInteger('retrieve', 'size', size)
+    requireInteger('retrieve', 'offset + size', offset + size)
     const negotiation = this.#negotiation()
     // Kernel: over io_uring the struct of a NOTIFY_REPLY goes with the data, and what does not fit is a BUG in the kernel.
     const most = negotiation.agreed.has('FUSE_OVER_IO_URING')
@@ -172,6 +186,8 @@ export class Notifier {
 
   /** FUSE_NOTIFY_PRUNE: drops unused cached names of the inodes, so that the kernel forgets them. Needs 7.45. */
   async prune(nodeids: readonly number[]): Promise<boolean> {
+    if (!Array.isArray(nodeids)) throw new OptionError('notify.prune takes an array of nodeids')
+    for (const nodeid of nodeids) requireInteger('prune', 'nodeid', nodeid)
     if (this.#negotiation().kernelMinor < 45) return await this.#tooOld('prune', 'protocol 7.45')
     let known = true
     for (let at = 0; at < nodeids.length; at += PRUNE_CHUNK) {
@@ -224,8 +240,16 @@ export class Notifier {
     })
   }
 
-  #named(parent: number, name: Name, encode: (view: DataView, name: Uint8Array) => number): Promise<boolean> {
-    return this.#send(parent, () => {
+  async #named(
+    method: string,
+    parent: number,
+    name: Name,
+    encode: (view: DataView, name: Uint8Array) => number,
+  ): Promise<boolean> {
+    requireInteger(method, 'parent', parent)
+    if (typeof name !== 'string' && !(name instanceof Uint8Array))
+      throw new OptionError(`notify.${method} takes the name as a string or its bytes, not ${typeof name}`)
+    return await this.#send(parent, () => {
       const bytes = typeof name === 'string' ? Buffer.from(name, this.#encoding) : name
       const message = Buffer.alloc(HEAD_SIZE + bytes.byteLength)
       return message.subarray(0, encode(viewOf(message), bytes))
@@ -269,6 +293,12 @@ export class Notifier {
       new NegotiationError(`notify.${method} needs ${need}; this kernel speaks 7.${kernelMinor}`),
     )
   }
+}
+
+function requireInteger(method: string, name: string, value: number, least = 0): void {
+  if (Number.isSafeInteger(value) && value >= least) return
+  const range = least === 0 ? ' from 0 to 2^53-1' : ''
+  throw new OptionError(`notify.${method} takes as \`${name}\` an integer${range}, not ${String(value)}`)
 }
 
 function viewOf(message: Buffer): DataView {

@@ -1,5 +1,4 @@
 // The options of mount(): validated in one place, every unknown key refused by name.
-import { inspect } from 'node:util'
 import type { Transferable } from 'node:worker_threads'
 import { usableCpus } from '../device/cpus.js'
 import { foldWords } from '../device/mount-options.js'
@@ -9,6 +8,25 @@ import type { InitFlagName } from '../protocol/index.js'
 import type { Access } from './access.js'
 import { emitWarning } from './shutdown.js'
 import { OptionError } from './errors.js'
+import {
+  abortSignal,
+  boolean,
+  flagList,
+  func,
+  integer,
+  oneOf,
+  owner,
+  path,
+  powerOfTen,
+  powerOfTwo,
+  requireBoolean,
+  show,
+  subtype,
+  text,
+  validate,
+  words,
+} from './option-checks.js'
+import type { Check } from './option-checks.js'
 import type { DevfuseWarning } from './errors.js'
 
 /** Options of `mount()` and of the session behind it. */
@@ -24,7 +42,10 @@ export interface SessionOptions extends MountOptions {
   prefer?: readonly InitFlagName[]
   /** INIT flags not to ask for, though they are a default. */
   refuse?: readonly InitFlagName[]
-  /** Largest WRITE and READ in bytes, 4096 to 16 MiB. Default 1 MiB; the kernel's `fs.fuse.max_pages_limit` bounds it. */
+  /**
+   * Largest WRITE in bytes, 4096 to 16 MiB, and, rounded up to whole pages, largest READ. Default 1 MiB; the kernel's
+   * `fs.fuse.max_pages_limit` bounds it.
+   */
   maxWrite?: number
   /** Most bytes the kernel reads ahead; its own default where absent. */
   maxReadahead?: number
@@ -109,7 +130,8 @@ export interface ModuleOptions extends SessionOptions {
   workers?: number | 'auto'
   /**
    * With `transport: 'ring'` and several workers: keep each on the CPUs that it serves, so that a request and its answer stay
-   * on one. Programs and threads that a handler starts inherit that. Default true.
+   * on one. Programs and threads that a handler starts inherit that. With `worker: false` one of them is the calling thread, until
+   * the end of the session. Default true.
    */
   pinWorkers?: boolean
   /** What of `data` moves to the worker instead of being copied: MessagePorts, ArrayBuffers, ... */
@@ -137,50 +159,6 @@ export interface ResolvedOptions extends SessionOptions {
   control: boolean
   onWarning: (warning: DevfuseWarning) => void
 }
-
-type Check = (value: unknown) => string | undefined
-
-const boolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
-const func: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
-const abortSignal: Check = (value) => (value instanceof AbortSignal ? undefined : 'an AbortSignal')
-const oneOf =
-  (...values: readonly unknown[]): Check =>
-  (value) =>
-    values.includes(value) ? undefined : `one of ${values.map((one) => JSON.stringify(one)).join(', ')}`
-const integer =
-  (min: number, max: number): Check =>
-  (value) =>
-    Number.isInteger(value) && (value as number) >= min && (value as number) <= max
-      ? undefined
-      : `an integer from ${min} to ${max}`
-const text: Check = (value) =>
-  typeof value === 'string' && value.length > 0 && !value.includes('\0') ? undefined : 'a string without NUL'
-const subtype: Check = (value) =>
-  typeof value === 'string' && /^[^\0,\s]+$/.test(value) ? undefined : 'a word without commas or spaces'
-const path: Check = (value) =>
-  typeof value === 'string' && value.startsWith('/') && !value.includes('\0') ? undefined : 'an absolute path'
-const powerOfTwo: Check = (value) =>
-  typeof value === 'number' && Number.isInteger(Math.log2(value)) && value >= 512 && value <= 65_536
-    ? undefined
-    : 'a power of two from 512 to 65536 (bytes)'
-const isId = (value: unknown): boolean =>
-  Number.isInteger(value) && (value as number) >= 0 && (value as number) < 0xffff_ffff
-const owner: Check = (value) => {
-  const { uid, gid } = (value ?? {}) as { uid?: unknown; gid?: unknown }
-  return isId(uid) && isId(gid) ? undefined : 'of the form { uid, gid }'
-}
-const words: Check = (value) =>
-  Array.isArray(value) && value.every((one) => typeof one === 'string')
-    ? undefined
-    : 'an array of mount options'
-const flagList: Check = (value) =>
-  Array.isArray(value) && value.every((one) => typeof one === 'string')
-    ? undefined
-    : 'an array of INIT flag names'
-const powerOfTen: Check = (value) =>
-  typeof value === 'number' && Number.isInteger(Math.log10(value)) && value >= 1 && value <= 1e9
-    ? undefined
-    : 'a power of ten from 1 to 1e9 (nanoseconds)'
 
 const MIN_WRITE = 4096
 const MAX_WRITE = 16 * 1024 * 1024
@@ -260,9 +238,7 @@ export function resolveWorkers({ workers = 1, pinWorkers = true }: ModuleOptions
   const known = workers === 'auto' ? undefined : integer(1, MOST_WORKERS)(workers)
   if (known !== undefined)
     throw new OptionError(`option \`workers\` must be ${known} or 'auto', not ${show(workers)}`)
-  const wrong = boolean(pinWorkers)
-  if (wrong !== undefined)
-    throw new OptionError(`option \`pinWorkers\` must be ${wrong}, not ${show(pinWorkers)}`)
+  requireBoolean('pinWorkers', pinWorkers)
   return { workers: workers === 'auto' ? usableCpus().length : workers, pinWorkers }
 }
 
@@ -298,6 +274,18 @@ export function resolveOptions(given: SessionOptions): ResolvedOptions {
   return resolved
 }
 
+/**
+ * {@link resolveOptions}, with the `encoding` of the filesystem's property `mountOptions` where none is given: it says what the names of
+ * that filesystem are.
+ */
+export function resolveFor(filesystem: object, given: SessionOptions): ResolvedOptions {
+  if (typeof filesystem !== 'object' || filesystem === null)
+    throw new OptionError(`a filesystem is an object of handlers, not ${show(filesystem)}`)
+  const { mountOptions } = filesystem as { mountOptions?: SessionOptions }
+  const encoding = given.encoding ?? mountOptions?.encoding
+  return resolveOptions(encoding === undefined ? given : { ...given, encoding })
+}
+
 /** Validates options of a mount that is not served here. Throws an {@link OptionError} that names the key and the fix. */
 export function resolveMountOptions(given: MountOptions): MountOptions {
   validate(given, mountChecks)
@@ -320,20 +308,6 @@ export function refuseMountOptions(options: SessionOptions): void {
     throw new OptionError(`option \`${wrong}\` belongs to the mount, which was made already`)
 }
 
-function validate(options: object, known: Record<string, Check>): void {
-  for (const [key, value] of Object.entries(options)) {
-    const check = Object.hasOwn(known, key) ? known[key] : undefined
-    if (check === undefined) {
-      throw new OptionError(
-        `unknown option \`${key}\`; the options are ${Object.keys(known).sort().join(', ')}`,
-      )
-    }
-    if (value === undefined) continue
-    const wrong = check(value)
-    if (wrong !== undefined) throw new OptionError(`option \`${key}\` must be ${wrong}, not ${show(value)}`)
-  }
-}
-
 function foldOrRefuse<Options extends MountOptions>(given: Options): Options {
   let options: Options
   try {
@@ -353,6 +327,8 @@ function foldOrRefuse<Options extends MountOptions>(given: Options): Options {
     throw new OptionError('option `blksize` needs `blockDevice`: plain FUSE mounts have none')
   if (options.relatime && options.strictatime)
     throw new OptionError('options `relatime` and `strictatime` exclude each other')
+  if (options.noatime && options.strictatime)
+    throw new OptionError('options `noatime` and `strictatime` exclude each other')
   return options
 }
 
@@ -365,11 +341,7 @@ function settleAccess(options: SessionOptions): SessionOptions {
     )
   }
   if (access === undefined) return options
+  if (access === 'all' && options.allowOther === false)
+    throw new OptionError("access: 'all' is `allowOther`, which is false here: leave one of the two out")
   return { ...options, access, allowOther: options.allowOther || access !== 'owner' }
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  // Not String(): an object may have no way to become one.
-  return typeof value === 'object' && value !== null ? inspect(value, { depth: 0 }) : String(value)
 }

@@ -18,7 +18,17 @@ import type { BackingDevice } from './backing.js'
 import { DirentWriter } from './dirents.js'
 import { warning } from './errors.js'
 import { encodeIoctl } from './ioctl.js'
-import { choiceOf, misfit, servedOpen, sourceOf } from './misfits.js'
+import {
+  checkNodeid,
+  checkNumber,
+  choiceOf,
+  misfit,
+  namesOf,
+  servedOpen,
+  sourceOf,
+  whyNoNames,
+  whyRefused,
+} from './misfits.js'
 import { ServedData } from './own-descriptor.js'
 import type { Passthrough } from './passthrough.js'
 import type { Counters } from './stats.js'
@@ -26,6 +36,7 @@ import type { TakeBack } from './take-back.js'
 
 const OPEN = 14
 const STATFS = 17
+const LISTXATTR = 23
 const OPENDIR = 27
 const CARRY_DATA: ReadonlySet<ReplyKind> = new Set(['data', 'string', 'xattr', 'dirents', 'direntplus'])
 const MIN_SCRATCH = 128 * 1024
@@ -100,6 +111,9 @@ export class ReplyWriter {
     const at = OUT_HEADER_SIZE
     switch (info.reply) {
       case 'empty':
+        // Errnos of os.constants.errno are positive, and an Error may be returned: taking one for success would be a lie.
+        if (value !== undefined && value !== null && value !== 0)
+          throw misfit(info, value, 'nothing, 0 or a negative errno')
         if (this.#send(request, info, 0, since, this.#scratch, 0, true) < 0)
           this.#given.takeBack(request, info, 0)
         return undefined
@@ -111,13 +125,15 @@ export class ReplyWriter {
         // Every field of STATFS has a default, so a filesystem without the method answers it, too.
         if (info.opcode === STATFS) value ||= {}
         if (typeof value !== 'object' || value === null) throw misfit(info, value, 'an object')
+        if (info.lookup) this.#checkEntry(request, info, value)
         this.#sendScratch(request, info, since, info.encode(this.#view, at, value), value)
         return undefined
       case 'create':
         this.#create(request, info, value, since)
         return undefined
       case 'number':
-        if (!Number.isSafeInteger(value)) throw misfit(info, value, 'an integer')
+        checkNumber(info, value, request)
+        this.#explain(info, whyRefused(info, value, request))
         this.#sendScratch(request, info, since, info.encode(this.#view, at, value), value)
         return undefined
       case 'data':
@@ -153,6 +169,7 @@ export class ReplyWriter {
   #create(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
     const choice = choiceOf(info, value)
     const { flags } = request as unknown as { flags: number }
+    this.#checkEntry(request, info, choice)
     // Nothing is counted before the entry is known to be whole.
     const size = encodeEntry(this.#view, OUT_HEADER_SIZE, choice as Entry)
     const { nodeid } = choice as Entry
@@ -189,6 +206,17 @@ export class ReplyWriter {
     this.#counters.answered(info.opcode, since, this.#transport.now, Math.min(sent, 0), Math.max(sent, 0))
   }
 
+  #checkEntry(request: AnyRequest, info: OperationInfo, value: object): void {
+    checkNodeid(info, value)
+    this.#explain(info, whyRefused(info, value, request))
+  }
+
+  #explain(info: OperationInfo, reason: string | undefined): void {
+    if (reason === undefined) return
+    const message = `the kernel takes the answer of ${info.name} for EIO: ${reason}`
+    this.#device.report(warning('ERR_DEVFUSE_REPLY', message))
+  }
+
   #xattr(request: AnyRequest, info: OperationInfo, value: unknown, since: number): void {
     const { size } = request as unknown as { size: number }
     if (typeof value === 'number') {
@@ -197,10 +225,10 @@ export class ReplyWriter {
       this.#sendScratch(request, info, since, info.encode(this.#view, OUT_HEADER_SIZE, value), value)
       return
     }
-    const bytes = this.#bytes(
-      info,
-      Array.isArray(value) ? value.map((name) => `${String(name)}\0`).join('') : value,
-    )
+    const isList = info.opcode === LISTXATTR
+    const bytes =
+      isList && Array.isArray(value) ? namesOf(info, value, this.#encoding) : this.#bytes(info, value)
+    if (isList) this.#explain(info, whyNoNames(bytes))
     if (size === 0) {
       this.#sendScratch(
         request,

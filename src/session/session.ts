@@ -1,23 +1,24 @@
 // One mounted filesystem from INIT to its end: owns the transport, the dispatcher and the mount itself,
 // and is what mount() returns.
 import type { Mounted } from '../device/mount.js'
-import { abortConnection, clearDeadMount, detachNow, unmountDevice } from '../device/unmount.js'
+import { unlessAborted } from './abort.js'
+import { abortConnection, clearDeadMount, detachNow, forceAbort, unmountDevice } from '../device/unmount.js'
 import type { BackingFiles, Transport } from '../device/transport.js'
-import { describeErrno } from '../protocol/index.js'
+import { EBUSY, ECONNABORTED, ENODEV, describeErrno } from '../protocol/index.js'
 import { BackingId, isLive, openBackingOn } from './backing.js'
 import type { BackingDevice } from './backing.js'
-import { Cloning, explainClone, requireShareable } from './clone.js'
+import { Cloning, cloneDescriptor, requireDevice, requireShareable } from './clone.js'
 import type { Clone } from './clone.js'
 import { listenOn } from './control.js'
 import type { ControlSocket } from './control.js'
 import { Dispatcher } from './dispatch.js'
-import { OptionError, requireLinux, systemError, warning } from './errors.js'
+import { requireLinux, systemError, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
 import type { Filesystem } from './filesystem.js'
 import { NegotiationError, wishes } from './init.js'
 import { Guard } from './guard.js'
 import type { Negotiation } from './init.js'
-import { closedBy } from './closed.js'
+import { closedBy, endedWarning } from './closed.js'
 import type { Closed } from './closed.js'
 import type { Notifier } from './notify.js'
 import type { ResolvedOptions } from './options.js'
@@ -38,9 +39,6 @@ const MAX_AFTERLIFE = 2000
 /** How long a clean unmount may take before the mount is detached, in milliseconds. */
 const PATIENCE = 5000
 
-const EBUSY = -16
-const ENODEV = -19
-
 /** A mounted filesystem. `await using` unmounts it at the end of the block. */
 export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   /** Settles when the session has ended, whoever ended it. */
@@ -57,6 +55,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
   #unmounting: Promise<void> | undefined
   /** Unmounts of ours under way, and whether one has worked. */
   #attempts = 0
+  #aborting = false
   #unmounted = false
   /** The mount outlives us, dead. */
   #leftBehind = false
@@ -95,17 +94,19 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
         this.#end(errno)
       },
     })
+    const tooEarly = new NegotiationError('the session was ended before INIT was answered')
+    void this.#over.then(() => settled.reject(tooEarly))
     this.#ready.catch(() => undefined)
   }
 
   /** Not for authors: serves until INIT has been answered. Throws what made it impossible, with nothing left mounted. */
   async start(signals = this.#options.handleSignals): Promise<this> {
     watch(this, signals)
-    if (this.#options.busyPoll !== undefined) this.#transport.setBusyPoll(this.#options.busyPoll)
     void this.closed.then(() => this.#mounted?.watchdog?.dismiss())
-    this.#transport.start(this.#dispatcher)
     try {
-      await this.#ready
+      if (this.#options.busyPoll !== undefined) this.#transport.setBusyPoll(this.#options.busyPoll)
+      this.#transport.start(this.#dispatcher)
+      await unlessAborted(this.#options.signal, () => this.#ready)
       if (this.#options.deadlockGuard) this.#guard.begin(this.#transport)
       if (this.#options.control && this.#mounted !== undefined) await this.#listen(this.#mounted)
     } catch (error) {
@@ -159,7 +160,7 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
       uptime: Math.round(performance.now() - this.#startedAt) / 1000,
       transport: this.#transport.name,
       transportReason: this.#options.transportReason ?? 'it is the only one',
-      threads: 1 + (this.#cloning?.counters.length ?? 0),
+      threads: 1 + (this.#cloning?.threads ?? 0),
       kernelMinor,
       minor,
       inFlight: interrupts.size,
@@ -194,33 +195,25 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
    * OptionError unless the filesystem says `shareable: true` and the mount was made with `passthrough: 'off'`.
    */
   clone(): Clone {
-    if (this.#transport.name === 'ring') {
-      throw new OptionError(
-        'the queues of a ring are shared out when it is made: mount with the option `workers`; to add threads later, ' +
-          "mount with transport: 'device'",
-      )
-    }
+    requireDevice(this.#transport)
     return this.cloneFor()
   }
 
   /** Not for authors: a clone for the thread that serves `queues` of the ring, where there is one. */
   cloneFor(queues: readonly number[] = []): Clone {
     requireShareable(this.#filesystem, this.negotiation.agreed)
-    const fd = this.fd < 0 ? ENODEV : this.#transport.clone()
-    if (fd < 0) throw systemError(fd, 'ioctl', explainClone(fd))
+    const fd = cloneDescriptor(this.#transport)
     // While this thread waits, another one may answer.
     this.#guard.end(this.#transport)
     this.#cloning ??= new Cloning(this.#dispatcher)
     const { negotiation, mountPoint } = this
-    const { encoding, ringDepth, access, owner, allowOther, interruptGrace, timeGran } = this.#options
-    const rules = { access, owner, allowOther, interruptGrace, timeGran }
-    const ring = this.#transport.name === 'ring' ? { ring: { queues, depth: ringDepth } } : {}
-    return this.#cloning.clone({ fd, mountPoint, rules, encoding, negotiation, ...ring })
+    const ring = this.#transport.name === 'ring' ? queues : undefined
+    return this.#cloning.clone({ fd, mountPoint, negotiation }, this.#options, ring)
   }
 
-  /** Not for authors: the thread that the clone was made for cannot serve it. */
-  unclone(clone: Clone): void {
-    this.#cloning?.undo(clone)
+  /** Not for authors: what is known of the threads with clones. */
+  get cloning(): Cloning | undefined {
+    return this.#cloning
   }
 
   /**
@@ -264,18 +257,21 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
     await this.closed
   }
 
-  /** Detaches the mount at once, without the event loop; for exit handlers. */
+  /** Detaches the mount at once, without the event loop, and ends the session; for exit handlers. */
   detachNow(): void {
     if (this.#ended !== undefined) return
     this.#guard.end(this.#transport)
-    if (this.#mounted !== undefined && this.#transport.connected) detachNow(this.#mounted)
-    this.#control?.close()
-    this.#transport.close()
+    const stays = this.#mounted !== undefined && this.#transport.connected && detachNow(this.#mounted) < 0
+    const ended = this.#stop(0)
+    // Not at once: an exit handler is no place for the filesystem's `destroy`.
+    queueMicrotask(() => void this.#finish(ended, stays))
   }
 
   /** Ends the connection at once: requests that somebody waits for fail, and the mount goes. */
   abort(): void {
-    if (this.#mounted !== undefined && this.#transport.connected) abortConnection(this.#mounted)
+    if (this.#mounted === undefined || !this.#transport.connected) return
+    this.#aborting = true
+    void forceAbort({ ...this.#mounted, fd: this.fd })?.then(() => this.#end(ECONNABORTED))
   }
 
   /** Passes a survived problem to the option `onWarning`. */
@@ -333,43 +329,48 @@ export class Session implements Unmountable, BackingDevice, AsyncDisposable {
 
   /** The device said its last word, or we did. */
   #end(errno: number): void {
-    if (this.#ended !== undefined) return
+    if (this.#ended === undefined) void this.#finish(this.#stop(errno))
+  }
+
+  #stop(errno: number): Closed {
     const byUs = this.#unmounted || this.#attempts > 0 || errno === 0
-    this.#ended = byUs ? { reason: 'unmount', errno: 0 } : closedBy(errno, this.#mounted)
+    const ended: Closed = byUs
+      ? { reason: 'unmount', errno: 0 }
+      : closedBy(this.#aborting ? ECONNABORTED : errno, this.#mounted)
+    this.#ended = ended
     unwatch(this)
     this.#control?.close()
     this.#transport.close()
     this.#cloning?.siblings.end()
     this.#resolveOver()
-    void this.#finish(this.#ended)
+    return ended
   }
 
-  async #finish(ended: Closed): Promise<void> {
-    const ends = await Promise.allSettled([this.#dispatcher.finish(), this.#leave(ended)])
+  async #finish(ended: Closed, stale = ended.reason !== 'unmount'): Promise<void> {
+    const ends = await Promise.allSettled([this.#dispatcher.finish(), this.#leave(ended, stale)])
     for (const end of ends) {
       if (end.status === 'fulfilled') continue
-      this.report(warning('ERR_DEVFUSE_UNMOUNT', `clearing up after ${this.mountPoint} failed`, end.reason))
+      this.report(
+        warning(
+          'ERR_DEVFUSE_UNMOUNT',
+          `clearing up after ${this.mountPoint || 'a session'} failed`,
+          end.reason,
+        ),
+      )
     }
     this.#resolveClosed(this.#leftBehind ? { ...ended, leftBehind: true } : ended)
   }
 
   /** The mount of a connection that has ended goes, whatever its handlers still do. */
-  async #leave(ended: Closed): Promise<void> {
+  async #leave(ended: Closed, stale: boolean): Promise<void> {
     // The connection may end some time before its mount has come away.
     await this.#leaving.catch(() => undefined)
-    if (ended.reason !== 'unmount') await this.#clearStale(ended)
+    if (ended.reason !== 'unmount') this.report(endedWarning(ended, this.mountPoint))
+    if (stale) await this.#clearStale()
   }
 
   /** A dead connection leaves its mount behind, where every call fails with ENOTCONN. */
-  async #clearStale({ reason, errno }: Closed): Promise<void> {
-    this.report(
-      warning(
-        'ERR_DEVFUSE_ENDED',
-        reason === 'outside'
-          ? `${this.mountPoint} was unmounted from outside`
-          : `the connection of ${this.mountPoint} was lost: ${describeErrno(errno)}`,
-      ),
-    )
+  async #clearStale(): Promise<void> {
     if (this.#mounted === undefined || this.#mounted.how === 'fd') return
     const cleared = clearDeadMount(this.#mounted).then((stays) => {
       if (stays === undefined) return

@@ -2,13 +2,19 @@
 // NOTIFY_REPLY to whichever descriptor is read next; here they find the thread that they are meant for.
 import { BroadcastChannel } from 'node:worker_threads'
 
-type Message = { interrupted: number } | { retrieved: number; data: Uint8Array } | { ended: true }
+type Message =
+  | { interrupted: number }
+  | { retrieved: number; data: Uint8Array }
+  | { ended: true }
+  | { left: number }
 
 /** What one thread hears from the others. */
 export interface SiblingEvents {
   interrupted(unique: number): void
   retrieved(unique: number, data: Buffer): void
   ended(): void
+  /** The thread with clone `index` serves no more. */
+  left(index: number): void
 }
 
 /** One thread's link to the others that serve the connection `key`. It never keeps the thread alive. */
@@ -22,6 +28,7 @@ export class Siblings {
       const message = (event as { data: Message }).data
       if ('interrupted' in message) events.interrupted(message.interrupted)
       else if ('retrieved' in message) events.retrieved(message.retrieved, Buffer.from(message.data))
+      else if ('left' in message) events.left(message.left)
       else events.ended()
     }
   }
@@ -40,6 +47,12 @@ export class Siblings {
   /** This thread has ended the connection: the others shall close their descriptors, which keep it open. */
   end(): void {
     this.#post({ ended: true })
+    this.close()
+  }
+
+  /** This thread, which has clone `index`, serves no more. */
+  leave(index: number): void {
+    this.#post({ left: index })
     this.close()
   }
 

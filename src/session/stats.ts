@@ -27,7 +27,10 @@ export interface SessionStats {
   /** `device`, `ring` or `fake`, and why it was taken. */
   transport: string
   transportReason: string
-  /** Threads that serve the mount. `operations` sums over all of them; `inFlight` and `device` are those of the first one. */
+  /**
+   * Threads that serve the mount; one that has died counts no more where `addWorkers` or the option `workers` started it.
+   * `operations` sums over all that ever did; `inFlight` and `device` are those of the first one.
+   */
   threads: number
   /** The kernel's and the agreed protocol minor, 7.x. */
   kernelMinor: number

@@ -48,11 +48,12 @@ export class TakeBack {
 
   #takeBack(request: AnyRequest, info: OperationInfo, value: object): void {
     if (EncodedDirents.is(value)) for (const nodeid of value.lookups) this.forget(nodeid)
+    // An author's own object may have such fields as well where the answer gives out none.
     const { nodeid, fh } = value as { nodeid?: number; fh?: number }
-    if (typeof fh === 'number') {
+    if (info.opens && typeof fh === 'number') {
       const release = info.opcode === OPENDIR ? this.#filesystem.releasedir : this.#filesystem.release
       const gone = Object.assign(Object.create(request) as object, {
-        nodeid: nodeid ?? request.nodeid,
+        nodeid: info.lookup ? nodeid : request.nodeid,
         fh,
         flags: 0,
         releaseFlags: 0,
@@ -60,7 +61,7 @@ export class TakeBack {
       })
       this.#quietly(() => release?.call(this.#filesystem, gone as never))
     }
-    if (typeof nodeid === 'number' && nodeid !== 0) this.forget(nodeid)
+    if (info.lookup && typeof nodeid === 'number' && nodeid !== 0) this.forget(nodeid)
   }
 
   #unlock(request: SetlkRequest): void {

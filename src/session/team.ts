@@ -37,7 +37,7 @@ export class Team {
   readonly #recruits: readonly Recruit[]
 
   /** Starts the threads, and waits until each has its filesystem. Rejects with what is wrong with the module. */
-  static async gather(plan: TeamPlan, { transport }: ResolvedOptions): Promise<Team> {
+  static async gather(plan: TeamPlan, { transport, signal }: ResolvedOptions): Promise<Team> {
     const usable = usableCpus()
     if (transport === 'ring' && plan.workers > usable.length) {
       throw new OptionError(
@@ -46,7 +46,7 @@ export class Team {
       )
     }
     const shares = transport === 'ring' ? shareOut(plan.workers, possibleCpus(), usable) : []
-    return new Team(plan, shares, await recruit(plan.workers - 1, plan.module, plan.data))
+    return new Team(plan, shares, await recruit(plan.workers - 1, plan.module, plan.data, signal))
   }
 
   private constructor(plan: TeamPlan, shares: readonly Share[], recruits: readonly Recruit[]) {
@@ -69,7 +69,10 @@ export class Team {
         return one.serve(session, { clone: session.cloneFor(share?.queues), cpus, busyPoll })
       }),
     )
-    if (this.#plan.pinWorkers && this.#shares.length > 0) await stayOn(this.#shares[0].cpus)
+    if (!this.#plan.pinWorkers || this.#shares.length === 0) return
+    const letGo = await stayOn(this.#shares[0].cpus)
+    // The thread may be the caller's, and outlive the mount.
+    void session.closed.then(letGo)
   }
 
   /** Nothing was mounted. */

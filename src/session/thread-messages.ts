@@ -3,7 +3,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { MountError } from '../device/mount-error.js'
 import type { Mounted } from '../device/mount.js'
-import { AbortError, DevfuseWarning, OptionError, UnsupportedError } from './errors.js'
+import { AbortError, DevfuseWarning, OptionError, UnsupportedError, messageOf } from './errors.js'
 import { NegotiationError } from './init.js'
 import type { Negotiation } from './init.js'
 import type { ModuleOptions } from './options.js'
@@ -61,7 +61,7 @@ const CLASSES: Record<string, { prototype: object }> = {
 
 /** Makes plain data of anything thrown. */
 export function packError(thrown: unknown): PackedError {
-  if (!(thrown instanceof Error)) return { kind: 'Error', message: String(thrown), properties: {} }
+  if (!(thrown instanceof Error)) return { kind: 'Error', message: messageOf(thrown), properties: {} }
   const properties: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(thrown)) {
     if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')

@@ -3,9 +3,11 @@ import { MessageChannel, Worker } from 'node:worker_threads'
 import type { MessagePort, WorkerOptions } from 'node:worker_threads'
 import { packageRoot } from '../package-root.js'
 import { syscalls } from '../syscalls/index.js'
+import { unlessAborted } from './abort.js'
 import type { Clone } from './clone.js'
 import { OptionError, warning } from './errors.js'
 import type { DevfuseWarning } from './errors.js'
+import { requireOptions, show } from './option-checks.js'
 import type { Session } from './session.js'
 import { packError, unpackError } from './thread-messages.js'
 import type { PackedError } from './thread-messages.js'
@@ -38,18 +40,28 @@ export type WorkerMessage =
  * threads once all of them serve. They end with the mount, and keep the process alive until then.
  *
  * Rejects where a thread fails to start; those that serve already go on. One that ends later takes its unanswered requests with it
- * (ECONNABORTED), and the others go on; what it died of, if anything, is reported through `onWarning`. An OptionError names a `count`
- * that is none, and `workerData` that cannot be copied.
+ * (ECONNABORTED), and the others go on; what it died of, if anything, is reported through `onWarning`. An OptionError names an argument
+ * that cannot work, such as `workerData` that cannot be copied; ENODEV says that the session has ended.
  */
 export async function addWorkers(
   session: Session,
-  module: string | URL,
+  module: URL,
   count: number,
   options: { workerData?: unknown } = {},
 ): Promise<Worker[]> {
+  if (typeof (session as Partial<Session> | null | undefined)?.clone !== 'function')
+    throw new OptionError(
+      `addWorkers() takes a session that this thread serves, not ${show(session)}; for one that a worker serves, mount() takes ` +
+        'the option `workers`',
+    )
+  if (!(module instanceof URL))
+    throw new OptionError(
+      `addWorkers() takes the URL of a module, not ${show(module)}; write new URL(..., import.meta.url)`,
+    )
   if (!Number.isInteger(count) || count < 0)
     throw new OptionError(`addWorkers() takes how many threads to start, 0 or more, not ${String(count)}`)
-  const add = (): Promise<Worker> => addWorker(session, String(module), options.workerData)
+  const { workerData } = requireOptions(options)
+  const add = (): Promise<Worker> => addWorker(session, module.href, workerData)
   return Promise.all(Array.from({ length: count }, add))
 }
 
@@ -107,7 +119,7 @@ export class Recruit {
       await this.#hear('serving')
     } catch (error) {
       await this.worker.terminate()
-      session.unclone(order.clone)
+      session.cloning?.undo(order.clone)
       throw error
     } finally {
       // The thread has taken a copy of its own, or never will.
@@ -135,7 +147,8 @@ export class Recruit {
     return Promise.race([heard, this.#gone])
   }
 
-  #watch(session: Session, { mountPoint, ring }: Clone): void {
+  #watch(session: Session, clone: Clone): void {
+    const { mountPoint, ring } = clone
     let ended = false
     void session.closed.then(() => (ended = true))
     this.worker.once('error', (error) =>
@@ -147,8 +160,9 @@ export class Recruit {
         ),
       ),
     )
-    if (ring === undefined) return
     this.worker.once('exit', () => {
+      session.cloning?.left(clone.index)
+      if (ring === undefined) return
       if (ended || session.fd < 0) return
       // Kernel: what is made on the CPUs of its queues, and what it has not answered, would wait for ever.
       session.report(
@@ -163,11 +177,16 @@ export class Recruit {
 }
 
 /** Starts a thread for each of `count`, and waits until all have their filesystems. Rejects with none left. */
-export async function recruit(count: number, module: string, data: unknown): Promise<Recruit[]> {
+export async function recruit(
+  count: number,
+  module: string,
+  data: unknown,
+  signal?: AbortSignal,
+): Promise<Recruit[]> {
   let recruits: Recruit[] = []
   try {
     recruits = Array.from({ length: count }, () => new Recruit(module, data))
-    await Promise.all(recruits.map(({ ready }) => ready))
+    await unlessAborted(signal, () => Promise.all(recruits.map(({ ready }) => ready)))
     return recruits
   } catch (error) {
     await Promise.all(recruits.map((one) => one.dismiss()))

@@ -1,4 +1,5 @@
 // Calls on the data of an open file, with Async twins (the addon's own threads) for those that may wait for a disk.
+import { EIO } from '../protocol/index.js'
 import { special } from '../native.js'
 import type { SyscallArg } from '../native.js'
 import { numbers as nr } from './numbers.js'
@@ -74,6 +75,19 @@ export function dataCalls(door: Door) {
     /** Writes until all is written, or an error with nothing written. */
     pwriteAllAsync: (fd: number, bytes: Uint8Array, offset: number): Promise<number> =>
       callAsync(special.pwriteAll, fd, bytes, bytes.byteLength, offset),
+    /**
+     * After a pwriteAll that wrote only `done`: all of `bytes`, or the -errno that stands in the way of the rest. A negative `done` comes
+     * back.
+     */
+    pwriteRest(fd: number, bytes: Uint8Array, offset: number, done: number): number {
+      let at = done
+      while (at >= 0 && at < bytes.byteLength) {
+        const more = call(nr.pwrite64, fd, bytes.subarray(at), bytes.byteLength - at, offset + at)
+        if (more <= 0) return more < 0 ? more : EIO
+        at += more
+      }
+      return at
+    },
     /** Writes in the calling thread as long as they do not wait, else on the pool. */
     quickWriter: (): QuickWriter => new QuickWriter(door),
     /** lseek(2); SEEK_DATA and SEEK_HOLE are in the constants. */

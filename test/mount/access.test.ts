@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { mount } from 'devfuse'
 import type { Filesystem, SessionOptions } from 'devfuse'
-import { mounted, run, sh, skip, temporary } from '../support/mounting.js'
+import { dropDentries, mounted, run, sh, skip, temporary } from '../support/mounting.js'
 import { as, attrOf, mountAt, oneFile, until } from '../support/server.js'
 
 const owner = 1001
@@ -137,7 +137,7 @@ describe('access', { skip, timeout: 60_000 }, () => {
     assert.ok(await until(() => closed.filter((word) => word === 'release').length === 2), closed.join())
     assert.ok(await until(() => written.join('').includes('more')), written.join())
     assert.match(text.toString(), /^hello\nmore\n$/)
-    await sh('echo 2 > /proc/sys/vm/drop_caches')
+    await dropDentries(mnt)
     assert.ok(await until(() => closed.includes('forget')), closed.join())
     assert.match((await run('setpriv', [...as(stranger).slice(1), 'cat', `${mnt}/file`])).stderr, /denied/)
     t.diagnostic(

@@ -6,9 +6,10 @@ import { mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } fro
 import { describe, it } from 'node:test'
 import { join } from 'node:path'
 import { mount, openMount, unmount, ENOENT, EISDIR } from 'devfuse'
-import { mountFs } from 'devfuse/fs'
-import { mountMemory } from 'devfuse/memory'
+import { fsFrom, mountFs } from 'devfuse/fs'
+import { memoryFilesystem, mountMemory } from 'devfuse/memory'
 import { mountMirror } from 'devfuse/mirror'
+import { pipe, trace } from 'devfuse/wrappers'
 import { closedBy } from '#dist/session/closed.js'
 import type { Attr, Entry, Filesystem, Request } from 'devfuse'
 import { cleanup, mounted, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
@@ -138,6 +139,18 @@ describe('a mounted filesystem', { skip, timeout: 60_000 }, () => {
     assert.match((await run('cat', [`${mnt}/c`])).stderr, /Input\/output error/)
     assert.equal(warnings.length, 1)
     assert.match(warnings[0] ?? '', /a bug/)
+  })
+
+  it('takes the encoding of names from the filesystem where the options have none', async (t) => {
+    const memory = memoryFilesystem()
+    assert.equal(memory.mountOptions.encoding, 'latin1')
+    const { mnt } = await mounted(t, pipe<Filesystem>(memory, trace))
+    const name = 'h\u00e9-\u65e5\u672c'
+    await sh(`cd ${mnt}; echo text > '${name}'; ln -s '${name}' link; cat link; stat -c %s link > size`)
+    assert.equal(await sh(`cat ${mnt}/size`), `${Buffer.byteLength(name)}\n`)
+    const fs = fsFrom(memory)
+    t.after(() => fs.close())
+    assert.deepEqual(await fs.readdir('/'), [name, 'link', 'size'])
   })
 
   it('refuses names that are not UTF-8, and keeps them exact with other encodings', async (t) => {

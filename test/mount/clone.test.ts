@@ -9,6 +9,7 @@ import { mounted, run, sh, skip, takeDown, temporary } from '../support/mounting
 import filesystem from './shared-filesystem.js'
 
 const module = new URL('./shared-filesystem.js', import.meta.url)
+const inline = (text: string): URL => new URL(`data:text/javascript,${text}`)
 const off = { passthrough: 'off', transport: 'device' } as const
 
 describe('device clones', { skip, timeout: 120_000 }, () => {
@@ -70,7 +71,9 @@ describe('device clones', { skip, timeout: 120_000 }, () => {
     const { session, mnt, warnings } = await mounted(t, filesystem, off)
     const [first, second] = await addWorkers(session, module, 2)
     assert.ok(first !== undefined && second !== undefined)
+    assert.equal(session.stats().threads, 3)
     await first.terminate()
+    assert.equal(session.stats().threads, 2)
     for (let i = 0; i < 20; i++) assert.match(await sh(`head -c 16 ${mnt}/f`), /\d/)
     assert.deepEqual(warnings, [])
   })
@@ -82,8 +85,11 @@ describe('device clones', { skip, timeout: 120_000 }, () => {
     assert.equal(served.negotiation.minor, session.negotiation.minor)
     await sh(`stat -f ${mnt}; cat ${mnt}/f | head -c 16`)
     assert.ok(served.fd >= 0 && served.fd !== session.fd)
+    assert.equal(session.stats().threads, 2)
     await served.close()
     assert.equal(served.fd, -1)
+    for (let i = 0; i < 300 && session.stats().threads > 1; i++) await delay(10)
+    assert.equal(session.stats().threads, 1)
     assert.match(await sh(`head -c 16 ${mnt}/f`), /\d/)
   })
 
@@ -109,23 +115,23 @@ describe('device clones', { skip, timeout: 120_000 }, () => {
     }
     const ended = await mount(temporary(t), filesystem, off)
     await ended.unmount()
-    assert.throws(() => ended.clone(), { code: 'ENODEV' })
+    assert.throws(() => ended.clone(), { code: 'ENODEV', message: /the session has ended/ })
   })
 
   it('say what is wrong with a worker’s module', async (t) => {
     const before = openDevices()
     const { session, mnt } = await mounted(t, filesystem, off)
-    await assert.rejects(addWorkers(session, 'data:text/javascript,export default {}', 1), /shareable/)
-    await assert.rejects(addWorkers(session, 'file:///nonexistent.js', 1), /nonexistent/)
-    await assert.rejects(addWorkers(session, 'data:text/javascript,process.exit(4)', 1), /exit code 4/)
+    await assert.rejects(addWorkers(session, inline('export default {}'), 1), /shareable/)
+    await assert.rejects(addWorkers(session, new URL('file:///nonexistent.js'), 1), /nonexistent/)
+    await assert.rejects(addWorkers(session, inline('process.exit(4)'), 1), /exit code 4/)
     const failing = 'export default { shareable: true, init() { throw new Error("no luck") } }'
-    await assert.rejects(addWorkers(session, `data:text/javascript,${failing}`, 1), /no luck/)
+    await assert.rejects(addWorkers(session, inline(failing), 1), /no luck/)
     const staying = 'setInterval(() => undefined, 1000); export default {}'
-    await assert.rejects(addWorkers(session, `data:text/javascript,${staying}`, 1), /shareable/)
+    await assert.rejects(addWorkers(session, inline(staying), 1), /shareable/)
     const uncloneable = { workerData: () => 1 }
-    await assert.rejects(addWorkers(session, 'data:text/javascript,', 1, uncloneable), /workerData.*copied/)
+    await assert.rejects(addWorkers(session, inline(''), 1, uncloneable), /workerData.*copied/)
     for (const count of [-1, Number.NaN, 'auto' as never])
-      await assert.rejects(addWorkers(session, 'data:text/javascript,', count), /how many threads/)
+      await assert.rejects(addWorkers(session, inline(''), count), /how many threads/)
     assert.equal(session.stats().threads, 1)
     const clone = session.clone()
     const hapless = { shareable: true, init: () => assert.fail('no luck') }

@@ -297,7 +297,7 @@ describe('the guard', { skip, timeout: 120_000 }, () => {
       `import { addWorkers } from 'devfuse'
       const { default: filesystem } = await import(${module})
       const session = await mount(${JSON.stringify(mnt)}, filesystem, { onWarning, passthrough: 'off' })
-      await addWorkers(session, ${module}, 1)
+      await addWorkers(session, new URL(${module}), 1)
       const found = { size: fs.statSync(${JSON.stringify(join(mnt, 'f1'))}).size }
       ${finish}`,
     )

@@ -234,3 +234,32 @@ describe('a mount', { skip, timeout: 60_000 }, () => {
     assert.equal(isMounted(mnt), false)
   })
 })
+
+describe('abort()', { skip, timeout: 60_000 }, () => {
+  it('ends the connection where fusectl is not mounted', async (t) => {
+    const script = `
+    import { execFile } from 'node:child_process'
+    import { mount } from 'devfuse'
+    const [mnt] = process.argv.slice(1)
+    const attr = { ino: 1, size: 0, blocks: 0, nlink: 2, uid: 0, gid: 0, atime: 0, mtime: 0, ctime: 0, mode: 0o040755 }
+    const asked = Promise.withResolvers?.() ?? {}
+    asked.promise ??= new Promise((resolve) => (asked.resolve = resolve))
+    const session = await mount(mnt, {
+      lookup: () => (asked.resolve(), new Promise(() => {})),
+      getattr: () => ({ attr }),
+    })
+    const caller = new Promise((done) => execFile('stat', [mnt + '/x'], (_, out, said) => done(said)))
+    await asked.promise
+    session.abort()
+    const { reason } = await session.closed
+    console.log(reason, (await caller).trim())`
+    const command = `
+    while umount -l /sys/fs/fuse/connections 2>/dev/null; do :; done
+    exec timeout -s KILL 30 "$@"`
+    const { stdout, stderr } = await run('unshare', [
+      ...['-m', 'sh', '-c', command, 'sh', process.execPath, '--input-type=module', '-e', script],
+      temporary(t),
+    ])
+    assert.match(stdout, /^aborted .*(Software caused connection abort|not connected)/i, stderr)
+  })
+})

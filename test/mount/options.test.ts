@@ -62,6 +62,14 @@ describe('mount options', { skip, timeout: 60_000 }, () => {
     })
   }
 
+  it('names a source that is too long', async (t) => {
+    for (const length of [256, 5000])
+      await assert.rejects(
+        mount(temporary(t), oneFile, { fsName: 'x'.repeat(length) }),
+        /option `fsName` is longer than/,
+      )
+  })
+
   for (const fsName of ['a,b', 'a\\b', 'a b', 'ü\\,\\', 'x,user_id=5,y']) {
     it(`shows the source ${JSON.stringify(fsName)} as it is`, async (t) => {
       const { mnt } = await mounted(t, oneFile, { fsName, subtype: 'sub' })

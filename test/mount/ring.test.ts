@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
-import { mount } from 'devfuse'
+import { ENOENT, mount } from 'devfuse'
 import type { Filesystem, SessionOptions } from 'devfuse'
 import { DeviceTransport } from '#dist/device/device.js'
 import { findMount } from '#dist/device/mountinfo.js'
@@ -295,4 +295,27 @@ describe('io_uring', { skip: noRing, timeout: 170_000 }, () => {
     assert.equal((await run(compiled('test/kernel/provoke.c'), ['setxattr', ...set])).stdout, '0\n')
     assert.equal((await run('cat', [`${small.mnt}/file`])).stdout, 'hello\n')
   })
+})
+
+describe('a FORGET that somebody waits for', { skip: noRing, timeout: 30_000 }, () => {
+  for (const transport of ['ring', 'device'] as const)
+    it(`ends over the ${transport}`, async (t) => {
+      await turnRingOn(t)
+      const directory = (ino: number) => attrOf(ino, { mode: 0o040755, nlink: 2, size: 0 })
+      const forgotten: number[] = []
+      // Kernel: a directory cannot lie in itself, so what READDIRPLUS has looked up is given back by whoever lists.
+      const { mnt } = await mounted<SessionOptions>(
+        t,
+        {
+          lookup: ({ name }) => (name === 'd' ? { nodeid: 2, attr: directory(2) } : ENOENT),
+          getattr: ({ nodeid }) => ({ attr: directory(nodeid) }),
+          readdirplus: ({ nodeid, offset }) =>
+            nodeid === 2 && offset === 0 ? [{ name: 'loop', nodeid: 2, attr: directory(2) }] : [],
+          forget: ({ nodeid }) => void forgotten.push(nodeid),
+        },
+        { transport },
+      )
+      const { code, stdout } = await run('ls', ['-a', `${mnt}/d`], { timeout: 10_000 })
+      assert.deepEqual([code, stdout, forgotten], [0, 'loop\n', [2]])
+    })
 })

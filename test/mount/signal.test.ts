@@ -63,6 +63,25 @@ describe('the option signal', { skip, timeout: 60_000 }, () => {
     }
   })
 
+  it('ends the wait for a module that takes its time, whichever thread it starts in', async (t) => {
+    const mnt = temporary(t)
+    const late = `import { isMainThread } from 'node:worker_threads'
+      const wait = () => new Promise(() => isMainThread || setInterval(() => {}, 1000))
+      export default (late) => isMainThread === late ? wait() : { shareable: true }`
+    const module = new URL(`data:text/javascript,${encodeURIComponent(late)}`)
+    for (const options of [
+      { data: false },
+      { data: true, worker: false },
+      { data: false, worker: false, workers: 2 },
+    ]) {
+      const controller = new AbortController()
+      const mounting = mount(mnt, module, { ...options, signal: controller.signal })
+      setTimeout(() => controller.abort(), 200)
+      await assert.rejects(mounting, { name: 'AbortError', code: 'ABORT_ERR' })
+      assert.equal(isMounted(mnt), false)
+    }
+  })
+
   it('leaves nothing of a mount that a worker is in the middle of', async (t) => {
     const mnt = temporary(t)
     const here = 'export default (port) => { port.postMessage(0); return {} }'

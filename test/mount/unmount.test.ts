@@ -4,8 +4,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, it } from 'node:test'
 import { MountError, unmount } from 'devfuse'
-import { cleanup, run, skip } from '../support/mounting.js'
-import { mountAt, place, serve, serverSource } from '../support/server.js'
+import { cleanup, run, sh, skip, skipUsers } from '../support/mounting.js'
+import { as, mountAt, place, serve, serverSource } from '../support/server.js'
 
 describe('unmount', { skip, timeout: 60_000 }, () => {
   it('takes the mount of another process away, unless it is in use', async (t) => {
@@ -46,4 +46,32 @@ describe('unmount', { skip, timeout: 60_000 }, () => {
     })
     await assert.rejects(unmount(place(t)), { code: 'EINVAL', message: /nothing is mounted there/ })
   })
+})
+
+describe('detachNow()', { skip, timeout: 60_000 }, () => {
+  const users: [string, string[], string | false][] = [
+    ['root', [], false],
+    ['an ordinary user', as(65534), skipUsers],
+  ]
+  for (const [user, prefix, skipped] of users) {
+    it(`takes the mount of ${user} away, and ends its session quietly`, { skip: skipped }, async (t) => {
+      const mnt = place(t)
+      if (prefix.length > 0) await sh(`chown 65534 ${mnt}`)
+      const source = serverSource(
+        `mount(${JSON.stringify(mnt)}, { ...filesystem, destroy: () => console.log('destroyed') })`,
+      )
+      const { ended, output } = await serve(
+        t,
+        `${source}
+        session.detachNow()
+        console.log('detached')
+        console.log(JSON.stringify(await session.closed))
+        await session.shutdown()`,
+        { prefix },
+      )
+      await ended
+      assert.equal(output(), 'ready\ndetached\ndestroyed\n{"reason":"unmount","errno":0}\n')
+      assert.equal(mountAt(mnt), undefined)
+    })
+  }
 })

@@ -232,6 +232,16 @@ describe('a mount served by a worker', { skip, timeout: 120_000 }, () => {
     })
     await assert.rejects(mount(mnt, new URL('data:text/javascript,export default () => 5')), /made a number/)
     await assert.rejects(mount(mnt, new URL('data:text/javascript,process.exit(3)')), /exit code 3/)
+    for (const worker of [true, false]) {
+      for (const [code, message] of [
+        ['throw null', /the module data:.* threw null$/],
+        ['throw { reason: "no config" }', /threw \{ reason: 'no config' \}$/],
+        ['export default () => Promise.reject(undefined)', /threw undefined$/],
+      ] as const) {
+        const throwing = new URL(`data:text/javascript,${encodeURIComponent(code)}`)
+        await assert.rejects(mount(mnt, throwing, { worker }), message)
+      }
+    }
     await assert.rejects(mount(mnt, new URL('data:text/javascript,export default {}'), { maxWrite: 1 }), {
       code: 'ERR_DEVFUSE_OPTION',
     })

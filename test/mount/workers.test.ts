@@ -168,6 +168,27 @@ describe('workers over io_uring', { skip: noRing || one, timeout: 120_000 }, () 
     assert.deepEqual(await session.closed, { reason: 'unmount', errno: 0 })
   })
 
+  it('let the calling thread go at the end, and do not hide its CPUs meanwhile', async (t) => {
+    await turnRingOn(t)
+    const script = `
+    import { mkdtempSync, rmdirSync } from 'node:fs'
+    import { availableParallelism } from 'node:os'
+    import { mount } from 'devfuse'
+    const options = { transport: 'ring', workers: 2, worker: false }
+    const places = [1, 2].map(() => mkdtempSync('/tmp/devfuse-pinned-'))
+    const module = new URL('./build/test/mount/workers-module.js', 'file://' + process.cwd() + '/')
+    const sessions = []
+    for (const mnt of places) sessions.push(await mount(mnt, module, options))
+    const meanwhile = availableParallelism()
+    for (const session of sessions) await session.unmount()
+    console.log(meanwhile, availableParallelism())
+    for (const mnt of places) rmdirSync(mnt)`
+    const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '-e', script], {
+      timeout: 60_000,
+    })
+    assert.equal(stdout, `${Math.floor(cpus.length / 2)} ${cpus.length}\n`, stderr)
+  })
+
   it('stay where they like without pinWorkers', async (t) => {
     await turnRingOn(t)
     const { mnt } = await served(t, {}, { ...ring, pinWorkers: false })

@@ -135,7 +135,7 @@ describe('answers', () => {
   it('fits extended attributes to the size asked for', async () => {
     const { kernel } = await serve({
       getxattr: () => 'value',
-      listxattr: () => ['user.a', 'user.b'] as never,
+      listxattr: () => ['user.a', 'user.b'],
     })
     const size = await kernel.request('getxattr', { size: 0, name: 'user.a' })
     assert.equal((size['data'] as Buffer).readUInt32LE(0), 5)
@@ -144,6 +144,30 @@ describe('answers', () => {
     assert.equal((await kernel.request('getxattr', { size: 4, name: 'user.a' })).error, ERANGE)
     const list = await kernel.request('listxattr', { size: 100 })
     assert.equal(String(list['data']), 'user.a\0user.b\0')
+  })
+
+  it('lists the names of attributes, exact where they are Buffers, and says what no list is', async () => {
+    let names: unknown
+    const exact = Buffer.from('user.\xff', 'latin1')
+    const { kernel, warnings } = await serve({ listxattr: () => names as string[] }, { encoding: 'buffer' })
+    names = [exact, Buffer.from('user.b')]
+    const { error, data } = await kernel.request('listxattr', { size: 100 })
+    assert.deepEqual([error, (data as Buffer).toString('latin1')], [0, 'user.\xff\0user.b\0'])
+    assert.deepEqual(warnings, [])
+    for (const none of [5, null, '', Buffer.from('a\0b')]) {
+      names = [exact, none]
+      assert.equal((await kernel.request('listxattr', { size: 100 })).error, EIO)
+      assert.match(
+        warnings.splice(0).join(),
+        /listxattr returned the name .* where an array of strings or Buffers/,
+      )
+    }
+    // These are the kernel's to refuse.
+    names = Buffer.from('user.a\0user.b')
+    for (const size of [0, 100]) {
+      assert.equal((await kernel.request('listxattr', { size })).error, 0)
+      assert.match(warnings.splice(0).join(), /listxattr for EIO: there is no NUL after the last name/)
+    }
   })
 
   it('refuses opcodes that nobody knows, and messages that end too early', async () => {

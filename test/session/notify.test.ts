@@ -20,4 +20,24 @@ describe('notifications about one inode', { timeout: 20_000 }, () => {
     await assert.rejects(connection.session.notify.store(2, 0, text), OptionError)
     await connection.close()
   })
+
+  it('take numbers that can be sent, and say which one cannot', { timeout: 10_000 }, async () => {
+    const connection = await connect({}, { onNotify: ({ kind }) => assert.fail(kind) })
+    const { notify } = connection.session
+    const bad = [
+      [notify.retrieve(2, -1, 5), /offset/],
+      [notify.retrieve(2, 2 ** 53 - 1, 5), /offset \+ size/],
+      [notify.store(2, NaN, Buffer.from('x')), /offset/],
+      [notify.invalInode(NaN), /nodeid/],
+      [notify.invalInode(2, 0.5), /off/],
+      [notify.invalEntry(-1, 'a'), /parent/],
+      [notify.invalEntry(1, undefined as never), /name/],
+      [notify.prune([1.5]), /nodeid/],
+      [notify.prune(2 as never), /array/],
+      [notify.pollWakeup(undefined as never), /bigint/],
+    ] as const
+    for (const [sent, wrong] of bad)
+      await assert.rejects(sent, (error) => error instanceof OptionError && wrong.test(error.message))
+    await connection.close()
+  })
 })

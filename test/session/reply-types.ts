@@ -41,6 +41,8 @@ export const wrong: Record<string, Filesystem> = {
   written: { write: ({ data }) => data },
   // @ts-expect-error: names alone
   listing: { readdir: () => ['a', 'b'] },
+  // @ts-expect-error: Buffers where names are strings
+  names: { listxattr: () => [Buffer.from('user.a')] },
   // @ts-expect-error: a BigInt handle
   handle: { open: () => ({ fh: 1n }) },
   // @ts-expect-error: a FileHandle where its descriptor belongs
@@ -58,6 +60,8 @@ export async function calls(): Promise<void> {
   await mount('/mnt', new URL('file:///fs.js'), { data: 1 })
   await mount(new URL('file:///fs.js'), '/mnt', { worker: false })
   const texts: Filesystem = { lookup: ({ name }) => (name === '' ? ENOENT : ENOENT) }
+  const bytes: Filesystem<Buffer> = { listxattr: () => [Buffer.from('user.a')] }
+  await mount('/mnt', bytes, { encoding: 'buffer' })
   // @ts-expect-error: names are Buffers with this encoding
   await mount('/mnt', texts, { encoding: 'buffer' })
   // @ts-expect-error: no such choice

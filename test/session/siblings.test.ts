@@ -66,6 +66,7 @@ describe('siblings', () => {
         interrupted: (unique) => heard.push([name, unique]),
         retrieved: (unique, data) => heard.push([name, `${unique}:${data.toString()}`]),
         ended: () => heard.push([name, 'end']),
+        left: (index) => heard.push([name, `${index} left`]),
       })
     const first = listen('first')
     const second = listen('second')
@@ -73,6 +74,7 @@ describe('siblings', () => {
       interrupted: () => assert.fail(),
       retrieved: () => assert.fail(),
       ended: () => assert.fail(),
+      left: () => assert.fail(),
     })
     first.interrupt(2 ** 50)
     second.retrieved(7, Buffer.from('data'))

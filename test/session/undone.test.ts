@@ -5,7 +5,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { describe, it } from 'node:test'
-import { EIO } from 'devfuse'
+import { EIO, FUSE_WRITE_CACHE } from 'devfuse'
 import type { Direntplus, Request } from 'devfuse'
 import { O_RDWR } from 'devfuse/syscalls'
 import { resolveOptions } from '#dist/session/options.js'
@@ -29,6 +29,30 @@ describe('an answer that cannot be made', () => {
     assert.equal((await kernel.request('create', { flags: 0, mode: 0, umask: 0, name: 'a' })).error, EIO)
     assert.deepEqual(gone, ['release 2 3', 'release 5 4', 'forget 5'])
     assert.equal(session.stats().passthrough.backingIds, 0)
+  })
+
+  it('gives back nothing that its operation gave out, whatever fields it has', async () => {
+    const gone: string[] = []
+    let answer: () => void = () => undefined
+    // One object per inode, as authors keep them.
+    const node = { nodeid: 5, attr, fh: 4 }
+    const slow = () => new Promise<never>((resolve) => (answer = () => resolve(node as never)))
+    const { kernel } = await serve({
+      getattr: slow,
+      unlink: slow,
+      release: ({ fh }) => void gone.push(`release ${fh}`),
+      forget: ({ nodeid }) => void gone.push(`forget ${nodeid}`),
+    })
+    for (const [operation, fields] of [
+      ['getattr', { nodeid: 5 }],
+      ['unlink', { nodeid: 1, name: 'a' }],
+    ] as const) {
+      const { unique } = kernel.post(operation, fields)
+      kernel.drop(unique)
+      answer()
+      await turn()
+    }
+    assert.deepEqual(gone, [])
   })
 
   it('is not counted as open, whatever stands in it', async (t) => {
@@ -69,6 +93,84 @@ describe('an answer that cannot be made', () => {
     })
     assert.equal((await kernel.request('readdirplus', { fh: 0, offset: 0, size: 4096 })).error, EIO)
     assert.deepEqual(gone, [5, 6])
+  })
+})
+
+describe('an answer that cannot be true', () => {
+  it('is never success, and its author learns why', async () => {
+    let answer: unknown
+    const say = (() => answer) as () => never
+    const { kernel, warnings } = await serve({
+      lookup: say,
+      mkdir: say,
+      unlink: say,
+      fsync: say,
+      access: say,
+      write: say,
+    })
+    const name = { name: 'a' }
+    const cached = { fh: 0, offset: 0, writeFlags: FUSE_WRITE_CACHE }
+    const cases = [
+      ['unlink', name, 13, /returned 13 where nothing, 0 or a negative errno is needed/],
+      ['fsync', { fh: 0, fsyncFlags: 0 }, 5n, /returned 5 where/],
+      [
+        'unlink',
+        name,
+        new Error('no'),
+        /unlink returned an Error \(no\) where nothing, 0 or a negative errno/,
+      ],
+      ['fsync', { fh: 0, fsyncFlags: 0 }, Promise.resolve(new Error('disk')), /an Error \(disk\) where/],
+      ['access', { mask: 4 }, false, /access returned false where/],
+      ['unlink', name, '', /returned '' where/],
+      ['unlink', name, 'ENOENT', /returned ENOENT where/],
+      ['unlink', name, {}, /returned an object where/],
+      ['unlink', name, NaN, /returned NaN where/],
+      ['lookup', name, { attr }, /`nodeid`: undefined/],
+      ['lookup', name, { nodeid: 1.5, attr }, /`nodeid`: 1.5/],
+      ['write', { fh: 0, offset: 0, data: Buffer.from('x') }, 2 ** 32 + 1, /returned 4294967297/],
+      ['write', { ...cached, data: Buffer.from('xyz') }, 2, /returned 2 where 3 \(all of the cached data/],
+    ] as const
+    for (const [operation, fields, value, why] of cases) {
+      answer = value
+      assert.equal((await kernel.request(operation, fields)).error, EIO, operation)
+      assert.match(warnings.splice(0).join(), why)
+    }
+    for (const [operation, fields, value] of [
+      ['unlink', name, undefined],
+      ['unlink', name, null],
+      ['unlink', name, Promise.resolve(0)],
+      ['write', { ...cached, data: Buffer.from('xyz') }, 3],
+      ['write', { fh: 0, offset: 0, data: Buffer.from('xyz') }, 2],
+    ] as const) {
+      answer = value
+      assert.equal((await kernel.request(operation, fields)).error, 0, operation)
+    }
+    assert.deepEqual(warnings, [])
+    // These are the kernel's to refuse.
+    for (const [operation, fields, value, why] of [
+      ['lookup', name, { nodeid: 5, attr: { ...attr, mode: 0o644 } }, /`mode` 0o644 without the type/],
+      ['mkdir', { ...name, mode: 0, umask: 0 }, { nodeid: 0 }, /`nodeid` 0 for what was made/],
+      ['write', { fh: 0, offset: 0, data: Buffer.from('x') }, 2, /2 where 1 bytes were asked for/],
+    ] as const) {
+      answer = value
+      assert.equal((await kernel.request(operation, fields)).error, 0, operation)
+      assert.match(warnings.splice(0).join(), why)
+    }
+  })
+})
+
+describe('an entry without an inode number', () => {
+  it('is shown all the same: readdir(3) would leave it out', async () => {
+    const { kernel } = await serve({
+      readdir: () => [{ name: 'a', type: 8 } as never, { name: 'b', ino: 5, type: 8 }],
+      readdirplus: () => [{ name: 'c', nodeid: 0 } as never, { name: 'd', nodeid: 6, attr }],
+    })
+    const inos = async (operation: 'readdir' | 'readdirplus') => {
+      const { entries } = await kernel.request(operation, { fh: 0, offset: 0, size: 4096 })
+      return (entries as { ino: number }[]).map(({ ino }) => ino)
+    }
+    assert.deepEqual(await inos('readdir'), [0xffff_ffff, 5])
+    assert.deepEqual(await inos('readdirplus'), [0xffff_ffff, attr.ino])
   })
 })
 

@@ -135,6 +135,14 @@ export async function takeDown(session: Session): Promise<void> {
   clearTimeout(abort)
 }
 
+/**
+ * Has the kernel forget what nobody uses of one mount. Kernel: a remount drops the dentries, and FUSE keeps no inode without one.
+ * What `drop_caches` does to the whole machine disturbs tests that count what the kernel asks for again.
+ */
+export async function dropDentries(mountPoint: string): Promise<void> {
+  await sh(`mount --internal-only -o remount ${mountPoint}`)
+}
+
 /** Mounts fusectl, unless somebody has. */
 export function mountFusectl(): void {
   if (readMountInfo().some(({ fsType }) => fsType === 'fusectl')) return

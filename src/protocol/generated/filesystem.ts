@@ -262,8 +262,8 @@ export interface Filesystem<Name = string> {
   /**
    * FUSE_LISTXATTR (23). listxattr(2).
    *
-   * Answer: The names: an array of strings, or bytes with a NUL after each name; or their size as a number
-   * when `size` is 0.
+   * Answer: The names: an array of strings (of Buffers with `encoding: 'buffer'`), or bytes with a NUL after
+   * each name; or their size as a number when `size` is 0.
    *
    * ENOSYS: switches the operation off for the rest of the mount: listxattr(2) fails with EOPNOTSUPP.
    *
@@ -271,7 +271,7 @@ export interface Filesystem<Name = string> {
    *
    * @see listxattr(2), xattr(7)
    */
-  listxattr?(request: requests.ListxattrRequest): Reply<readonly string[] | Uint8Array | number>
+  listxattr?(request: requests.ListxattrRequest): Reply<readonly Name[] | Uint8Array | number>
 
   /**
    * FUSE_REMOVEXATTR (24). removexattr(2).
