@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import * as sys from 'devfuse/syscalls'
 import { StatxBuffer, syscalls } from 'devfuse/syscalls'
 import { compiled } from '../support/mounting.js'
-import { Mirrored } from './mounted.js'
+import { Mirrored, temporary } from './mounted.js'
 
 let mirrored: Mirrored
 let src: string
@@ -218,6 +218,41 @@ test('birth times and inode flags are those of the source', () => {
     return [result, bytes.readUInt32LE(0)]
   })
   assert.deepEqual(flags[0], flags[1])
+})
+
+test('a source whose path is longer than the name of a mount can be is named by its end', async () => {
+  const dir = temporary()
+  const place = join(dir, 'é'.repeat(70), 'n'.repeat(201))
+  const long = await Mirrored.start({}, { src: place })
+  try {
+    fs.writeFileSync(join(place, 'file'), 'text')
+    assert.equal(fs.readFileSync(join(long.mnt, 'file'), 'latin1'), 'text')
+    const line = fs
+      .readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .find((one) => one.includes(long.mnt))
+    const name = line?.split(' - ')[1].split(' ')[1] ?? ''
+    assert.match(name, /^\.\.\.é+\/n{201}$/)
+    assert.ok(Buffer.byteLength(name) <= 255)
+  } finally {
+    await long.stop()
+    fs.rmSync(dir, { recursive: true })
+  }
+})
+
+test('what the kernel makes up is read through a mirror of procfs as there', async () => {
+  for (const passthrough of ['auto', 'off'] as const) {
+    const proc = await Mirrored.start({ passthrough }, { src: '/proc/sys/kernel' })
+    try {
+      for (const name of ['ostype', 'osrelease'])
+        assert.equal(
+          fs.readFileSync(join(proc.mnt, name), 'latin1'),
+          fs.readFileSync(join('/proc/sys/kernel', name), 'latin1'),
+        )
+    } finally {
+      await proc.stop()
+    }
+  }
 })
 
 test('who waits for a lock can be interrupted and killed, and a lock goes with its holder', async () => {

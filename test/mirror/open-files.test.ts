@@ -4,8 +4,9 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
-import { FATTR_FH, FATTR_SIZE } from 'devfuse/protocol'
-import { ESTALE } from 'devfuse'
+import { FATTR_FH, FATTR_SIZE, FOPEN_DIRECT_IO } from 'devfuse/protocol'
+import { EPERM, ESTALE } from 'devfuse'
+import { mirror } from 'devfuse/mirror'
 import type { MirrorFilesystem } from 'devfuse/mirror'
 import * as sys from 'devfuse/syscalls'
 import { Crew } from '#dist/filesystems/mirror/crew.js'
@@ -179,6 +180,96 @@ test('an open file that was moved on the source is opened again at the second tr
     fs.writeFileSync(join(dir, 'a'), 'new')
   }
   ask('release', { nodeid, fh })
+})
+
+const FS_IOC_GETFLAGS = 0x80086601
+const FS_IOC_SETFLAGS = 0x40086602
+
+/** Sets inode flags as chattr(1) does; false where the filesystem has none. */
+function chattr(name: string, flags: number): boolean {
+  const fd = fs.openSync(join(dir, name), 'r')
+  try {
+    const bytes = Buffer.alloc(8)
+    if (sys.syscalls.ioctl(fd, FS_IOC_GETFLAGS, bytes) < 0) return false
+    bytes.writeUInt32LE(((bytes.readUInt32LE(0) & ~(APPEND | IMMUTABLE)) | flags) >>> 0)
+    return sys.syscalls.ioctl(fd, FS_IOC_SETFLAGS, bytes) === 0
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+const APPEND = 0x20
+const IMMUTABLE = 0x10
+
+test('a file that has become append-only or immutable cannot be opened any more because others have it open', (t) => {
+  const { nodeid, fh } = get('create', { name: 'a', flags: sys.O_WRONLY, mode: 0o644 })
+  const nameless = get('create', { name: 'b', flags: sys.O_WRONLY, mode: 0o644 })
+  ask('link', { oldnodeid: nameless.nodeid, newdir: 1, newname: 'a2' })
+  const open = (flags: number) => ask('open', { nodeid, flags, pid: 2 })
+  const reader = get('open', { nodeid, flags: sys.O_RDONLY, pid: 2 })
+  try {
+    if (!chattr('a', IMMUTABLE)) return t.skip('the filesystem of the temporary directory has no inode flags')
+    assert.equal(open(sys.O_WRONLY), EPERM)
+    assert.equal(open(sys.O_WRONLY | sys.O_APPEND), EPERM)
+    ask('release', { nodeid, fh: get('open', { nodeid, flags: sys.O_RDONLY, pid: 2 }).fh })
+    chattr('a', APPEND)
+    assert.equal(open(sys.O_WRONLY), EPERM)
+    const opens = [0, 1].map(() => open(sys.O_WRONLY | sys.O_APPEND) as Answer)
+    for (const { passthrough } of opens)
+      assert.ok(sys.syscalls.fcntl(passthrough as number, sys.F_GETFL) & sys.O_APPEND)
+    for (const one of opens) ask('release', { nodeid, fh: one.fh })
+  } finally {
+    chattr('a', 0)
+  }
+  const again = open(sys.O_WRONLY) as Answer
+  for (const one of [fh, reader.fh, again.fh]) ask('release', { nodeid, fh: one })
+})
+
+test('whoever serves may say who may use it', { skip: notRoot }, async (t) => {
+  const script = `
+    import { OptionError, mount } from 'devfuse'
+    import { memoryFilesystem } from 'devfuse/memory'
+    import { mirror } from 'devfuse/mirror'
+    for (const served of [mirror(process.argv[1], { access: 'all' }), memoryFilesystem({ access: 'all' })]) {
+      const error = await mount(process.argv[1] + '/none', served, served.mountOptions).catch((reason) => reason)
+      console.log(error instanceof OptionError ? error.message : error.code)
+    }
+    process.exit()`
+  const place = temporary(t)
+  fs.chmodSync(place, 0o755)
+  const words = ['--input-type=module', '-e', script, place]
+  const { stdout, stderr } = await run(process.execPath, words, { uid: NOBODY, gid: NOBODY })
+  assert.deepEqual([stdout, stderr], ['ENOENT\nENOENT\n', ''])
+})
+
+/** A mirror of another directory than that of the test. */
+function mirrorOf(t: TestContext, place: string): ReturnType<typeof handlersOf> {
+  const other = mirror(place)
+  t.after(() => other.dispose())
+  return handlersOf(() => other)
+}
+
+test('files whose content is made up while it is read are read to their end, whatever their size', (t) => {
+  const proc = mirrorOf(t, '/proc/sys/kernel')
+  const { nodeid, attr } = proc.get('lookup', { name: 'ostype' })
+  assert.equal(attr['size'], 0)
+  const { fh, openFlags, passthrough } = proc.get('open', { nodeid, flags: sys.O_RDONLY })
+  assert.equal((openFlags as number) & FOPEN_DIRECT_IO, FOPEN_DIRECT_IO)
+  assert.equal(passthrough, undefined)
+  proc.ask('release', { nodeid, fh })
+})
+
+// Source: truncate(3p). Kernel: tmpfs does as it says, ext4 marks the file in any case.
+test('truncate(2) to the size that a file has leaves its times, ftruncate(2) does not', (t) => {
+  const place = fs.mkdtempSync('/dev/shm/devfuse-mirror-')
+  t.after(() => fs.rmSync(place, { recursive: true }))
+  const shm = mirrorOf(t, place)
+  const { nodeid, fh } = shm.get('create', { name: 'a', flags: sys.O_RDWR, mode: 0o644 })
+  fs.utimesSync(join(place, 'a'), 1, 1)
+  const setattr = (valid: number) => shm.get('setattr', { nodeid, fh, valid, size: 0 }).attr['mtime']
+  assert.equal(setattr(FATTR_SIZE), 1)
+  assert.notEqual(setattr(FATTR_SIZE | FATTR_FH), 1)
+  shm.ask('release', { nodeid, fh })
 })
 
 test('with several threads, any of them finds a file without a name after its last close', (t) => {

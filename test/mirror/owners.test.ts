@@ -236,6 +236,28 @@ for (const options of [{ passthrough: 'on' }, { passthrough: 'off' }] satisfies 
     }
   })
 
+  test(`${label}: chown(2) that changes nothing moves ctime, whoever asks`, () => {
+    for (const root of [src, mnt]) {
+      const names = ['file', 'dir', 'link'].map((name) => join(root, `untouched-${name}`))
+      const [file, dir, link] = names as [string, string, string]
+      fs.writeFileSync(file, '')
+      fs.mkdirSync(dir)
+      fs.symlinkSync('nowhere', link)
+      for (const user of [0, 1000]) {
+        const times = (): bigint[] => names.map((path) => fs.lstatSync(path, { bigint: true }).ctimeNs)
+        const old = times()
+        // Longer than the clock of the source's times takes to go on.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+        process.seteuid?.(user)
+        for (const path of names) fs.lchownSync(path, -1, -1)
+        process.seteuid?.(0)
+        const moved = times().map((time, index) => time > old[index])
+        assert.deepEqual(moved, [true, true, true], `${root}, user ${user}`)
+      }
+      for (const path of names) fs.rmSync(path, { recursive: true })
+    }
+  })
+
   test(`${label}: O_TRUNC truncates with the access mode that allows neither reading nor writing`, () => {
     for (const root of [src, mnt]) {
       const file = join(root, 'fourth-mode')

@@ -1,6 +1,7 @@
 // Stacks of filesystems: an overlayfs whose layers lie on a mirror, and a mirror of an overlayfs. Passthrough stays on in both.
 import { strict as assert } from 'node:assert'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +9,7 @@ import { test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { mirror } from 'devfuse/mirror'
 import { backing } from '../passthrough/filesystems.js'
-import { cleanup } from '../support/mounting.js'
+import { cleanup, run, skip as skipMounts, temporary as place } from '../support/mounting.js'
 import { Mirrored, temporary } from './mounted.js'
 
 const OVERLAYFS_SUPER_MAGIC = 0x794c7630
@@ -101,3 +102,36 @@ test('a source without a path of its own may lie on anything', () => {
   filesystem.dispose()
   fs.closeSync(fd)
 })
+
+test(
+  'a file that gets the number of a deleted one is another file, without birth times, too',
+  { skip: skipMounts },
+  async (t) => {
+    const src = place(t)
+    const server = join(import.meta.dirname, 'numbering-server.js')
+    const child = spawn('timeout', ['-s', 'KILL', '50', process.execPath, server, src], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    const ended = once(child, 'exit')
+    cleanup(t, () => {
+      child.stdin.end()
+      return ended
+    })
+    assert.equal(String((await once(child.stdout, 'data'))[0]), 'ready\n')
+    const { mnt } = await mirrorOf(t, src)
+    // The reader has the file that is replaced known, and no more than that.
+    const client = `
+      const fs = require('node:fs')
+      const O_PATH = 0o10000000
+      process.chdir(process.argv[1])
+      for (const text of ['one', 'second', 'the third']) {
+        fs.writeFileSync('lock', text)
+        fs.renameSync('lock', 'file')
+        console.log(fs.readFileSync('file', 'latin1'), fs.statSync('file').nlink, fs.statSync('file').size)
+        // It stays known to the kernel, and thereby to the mirror, of which the server of the source hears nothing.
+        fs.openSync('file', O_PATH)
+      }`
+    const { stdout, stderr } = await run(process.execPath, ['-e', client, mnt], { timeout: 20_000 })
+    assert.deepEqual([stdout, stderr], ['one 1 3\nsecond 1 6\nthe third 1 9\n', ''])
+  },
+)

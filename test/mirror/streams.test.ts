@@ -4,6 +4,7 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { ESTALE } from 'devfuse'
+import type { Entry } from 'devfuse'
 import { O_DIRECTORY, O_RDONLY, makeSyscalls } from 'devfuse/syscalls'
 import { Listing } from '#dist/filesystems/mirror/listing.js'
 import { accessOf, resolveMirrorOptions } from '#dist/filesystems/mirror/options.js'
@@ -11,6 +12,7 @@ import { closeSource, openSource } from '#dist/filesystems/mirror/source.js'
 import { Streams } from '#dist/filesystems/mirror/streams.js'
 import type { Stream } from '#dist/filesystems/mirror/streams.js'
 import { Tree } from '#dist/filesystems/mirror/tree.js'
+import { openFiles } from '../support/descriptors.js'
 import { temporary } from './mounted.js'
 
 const FILES = 4000
@@ -174,4 +176,21 @@ test('memory for positions is bounded: what was read to its end goes first, then
     },
     { open: 4, bytes },
   )
+})
+
+test('of a directory that the kernel has forgotten neither a descriptor nor memory is kept', () => {
+  const open = (): number => openFiles().filter((link) => /\/forgotten( |$)/.test(link)).length
+  withStreams((streams, tree) => {
+    const begun = read(streams, tree, 0, 100)
+    fs.mkdirSync(join(dir, 'forgotten'))
+    const { nodeid } = tree.lookup(tree.root, tree.descriptor(tree.root), 'forgotten') as Entry
+    const { bytes } = streams
+    for (const ended of [true, false, false])
+      streams.settle(streams.at(tree.inode(nodeid)!, 0) as Stream, ended)
+    assert.ok(open() >= 2)
+    fs.rmdirSync(join(dir, 'forgotten'))
+    tree.forget(nodeid, 1)
+    assert.deepEqual([open(), streams.bytes], [0, bytes])
+    assert.deepEqual([...begun.names, ...read(streams, tree, begun.position).names], order)
+  })
 })

@@ -7,11 +7,17 @@ import type { TestContext } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { mountMirror } from 'devfuse/mirror'
 import type { MountMirrorOptions } from 'devfuse/mirror'
+import * as sys from 'devfuse/syscalls'
+import { Crew } from '#dist/filesystems/mirror/crew.js'
+import { assemble } from '#dist/filesystems/mirror/index.js'
 import { FIRST_OTHER } from '#dist/filesystems/mirror/inode-numbers.js'
+import { accessOf, resolveMirrorOptions } from '#dist/filesystems/mirror/options.js'
 import { SharedState, shareMemory } from '#dist/filesystems/mirror/shared.js'
+import { closeSource, openSource } from '#dist/filesystems/mirror/source.js'
 import { cleanup, compiled, run, sh, skip, takeDown, temporary } from '../support/mounting.js'
 import { isMounted } from '../support/program.js'
 import { noRing, turnRingOn } from '../support/ring.js'
+import { askOf } from './asked.js'
 
 const descriptors = (): number => readdirSync('/proc/self/fd').length
 
@@ -81,6 +87,28 @@ describe('a mirror with workers', { skip, timeout: 180_000 }, () => {
     await session.unmount()
   })
 
+  it('lets who made a set-id file write by that descriptor as another user, too', async (t) => {
+    const reason = await unfit(t)
+    if (reason !== undefined) return t.skip(reason)
+    const { mnt } = await served(t, {})
+    const program = `
+      const { openSync, writeSync, fstatSync } = require('node:fs')
+      const [mnt, create, tmpfile] = process.argv.slice(1)
+      process.umask(0)
+      for (const [path, how] of [[mnt + '/set-id', create], [mnt, tmpfile]]) {
+        const fd = openSync(path, Number(how), 0o4755)
+        process.setegid(1000)
+        process.seteuid(1000)
+        writeSync(fd, 'text')
+        process.seteuid(0)
+        process.setegid(0)
+        console.log((fstatSync(fd).mode & 0o7777).toString(8))
+      }`
+    const how = [sys.O_RDWR | sys.O_CREAT, sys.O_RDWR | sys.O_TMPFILE].map(String)
+    const { stdout, stderr } = await run(process.execPath, ['-e', program, mnt, ...how])
+    assert.deepEqual([stdout, stderr], ['755\n755\n', ''])
+  })
+
   it('is refused where its threads could not find files, with nothing mounted', async (t) => {
     const mnt = temporary(t)
     const refused = (source: string, options: MountMirrorOptions, message: RegExp): Promise<void> =>
@@ -108,6 +136,26 @@ describe('a mirror with workers', { skip, timeout: 180_000 }, () => {
 })
 
 describe('what the threads of a mirror share', { timeout: 60_000 }, () => {
+  it('has no room for one more inode: what was made for it is closed', { skip }, async (t) => {
+    const reason = await unfit(t)
+    if (reason !== undefined) return t.skip(reason)
+    const options = resolveMirrorOptions({ passthrough: 'off' })
+    const path = temporary(t)
+    const source = openSource(path, accessOf(options.session))
+    const crew = new Crew({
+      key: `test-${process.pid}`,
+      memory: shareMemory(),
+      threads: 1,
+      joined: new SharedArrayBuffer(4),
+    })
+    const filesystem = assemble(path, source, options, () => closeSource(source), crew)
+    cleanup(t, () => filesystem.dispose())
+    t.mock.method(crew.state, 'remember', () => 0)
+    const before = descriptors()
+    assert.throws(() => askOf(filesystem, 'create', { name: 'file', mode: 0o644 }), { code: 'ENFILE' })
+    assert.equal(descriptors(), before)
+  })
+
   it('gives one nodeid to one file, and another to a later file with its number', () => {
     const state = new SharedState(shareMemory())
     assert.equal(state.remember(100, 1), 100)

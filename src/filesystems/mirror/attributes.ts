@@ -1,8 +1,10 @@
 // Attributes of files (getattr, setattr, statx) and of the filesystem (statfs).
 import {
+  EPERM,
   ESTALE,
   FATTR_ATIME,
   FATTR_ATIME_NOW,
+  FATTR_CTIME,
   FATTR_FH,
   FATTR_GID,
   FATTR_KILL_SUIDGID,
@@ -33,13 +35,17 @@ import type { Tree } from './tree.js'
 
 const MODE_BITS = 0o7777
 const TIMES = FATTR_ATIME | FATTR_MTIME
+/** Kernel: with FUSE_WRITEBACK_CACHE the times of what it has written come like this; utimensat(2) has no handle. */
+const FLUSHED_TIMES = FATTR_FH | FATTR_MTIME | FATTR_CTIME
 
 export function attributes(tree: Tree, files: OpenFiles) {
   const { sys } = tree
 
   const truncate = (inode: MirrorInode, request: SetattrRequest): number | Promise<number> => {
-    const byHandle = (request.valid & FATTR_FH) !== 0 ? files.table.get(request.fh) : undefined
-    const file = byHandle ?? files.writable(inode)
+    const { valid } = request
+    const byHandle = (valid & FATTR_FH) !== 0 ? files.table.get(request.fh) : undefined
+    // Kernel: ftruncate(2) and O_TRUNC move mtime in any case, and say so; truncate(2) does where the size becomes another one.
+    const file = byHandle ?? ((valid & FATTR_MTIME) !== 0 ? files.writable(inode) : undefined)
     if (file !== undefined) return files.truncate(file, request.size)
     const fd = tree.descriptor(inode)
     if (fd < 0) return fd
@@ -89,9 +95,14 @@ export function attributes(tree: Tree, files: OpenFiles) {
     const isEmpty = (valid & ~FATTR_FH) === 0
     let result = 0
     if ((valid & FATTR_KILL_SUIDGID) !== 0 || isEmpty) result = killAt(inode, request, isEmpty)
+    // Kernel: chown(2) with two times -1 sends the same, and natively moves ctime, whoever asks. Where a write follows, that moves
+    // it anyway, and must not fail because this does.
+    if (result >= 0 && isEmpty) setOwner(inode, request)
     if (result >= 0 && (valid & FATTR_MODE) !== 0) result = setMode(inode, request.mode)
     if (result >= 0 && (valid & (FATTR_UID | FATTR_GID)) !== 0) result = setOwner(inode, request)
     if (result >= 0 && (valid & TIMES) !== 0) result = setTimes(inode, request)
+    // Immutable or append-only since the pages were written, which moved mtime on the source.
+    if (result === EPERM && valid === FLUSHED_TIMES) result = 0
     if (result < 0) return result as Errno
     const reply = tree.attributes(inode)
     if (typeof reply === 'object') tree.recent?.set(inode, tree.found)

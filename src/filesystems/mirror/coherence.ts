@@ -2,13 +2,14 @@
 import { DevfuseWarning, OptionError } from '../../index.js'
 import type { Negotiation, Notifier } from '../../index.js'
 import { ENOENT } from '../../protocol/index.js'
+import { S_IFDIR, S_IFMT } from '../../syscalls/index.js'
 import type { FilesystemStatistics } from '../../syscalls/index.js'
 import type { Device } from './devices.js'
 import type { MirrorInode } from './inode.js'
 import { NONE, NORMAL } from './options.js'
 import type { CachePolicy } from './options.js'
 import { Pending } from './pending.js'
-import type { PendingCounts } from './pending.js'
+import type { PendingCounts, Seen } from './pending.js'
 import { Recent, signature } from './recent.js'
 import type { Tree } from './tree.js'
 import { Watch, explain } from './watch.js'
@@ -66,14 +67,17 @@ export class Coherence implements ChangeListener<Mounts> {
   }
 
   /** The mount is about to work. */
-  begin({ kernelMinor }: Negotiation, notify: Notifier): void {
+  begin({ kernelMinor, agreed }: Negotiation, notify: Notifier): void {
     if (kernelMinor < NEEDED_MINOR) {
       throw impossible(
         `the kernel speaks FUSE 7.${kernelMinor}, and taking back every name (FUSE_NOTIFY_INC_EPOCH) came with ` +
           `7.${NEEDED_MINOR} (Linux 6.16)`,
       )
     }
-    this.#pending = new Pending(notify, this.recent, (error) =>
+    const look = agreed.has('FUSE_HAS_EXPIRE_ONLY')
+      ? (parent: MirrorInode, name: string) => this.#lookAt(parent, name)
+      : undefined
+    this.#pending = new Pending(notify, this.recent, look, (error) =>
       this.#lose(error instanceof Error ? error.message : String(error)),
     )
     this.#watch.start()
@@ -145,7 +149,7 @@ export class Coherence implements ChangeListener<Mounts> {
 
   #entry(parent: MirrorInode, name: string): void {
     const made = this.recent.madeOf(parent, name)
-    if (made === undefined || this.#nodeidAt(parent, name) !== made) this.#pending!.entry(parent, name)
+    if (made === undefined || this.#lookAt(parent, name).nodeid !== made) this.#pending!.entry(parent, name)
   }
 
   #inode(inode: MirrorInode, contents: boolean): void {
@@ -154,10 +158,11 @@ export class Coherence implements ChangeListener<Mounts> {
     this.#pending!.inode(inode, contents)
   }
 
-  /** What a name leads to by now: 0 for nothing, -1 for what is not known. */
-  #nodeidAt(parent: MirrorInode, name: string): number {
-    const result = this.#tree.statName(parent, name)
-    return result === 0 ? (this.#tree.known()?.nodeid ?? -1) : result === ENOENT ? 0 : -1
+  #lookAt(parent: MirrorInode, name: string): Seen {
+    const tree = this.#tree
+    const result = tree.statName(parent, name)
+    if (result < 0) return { nodeid: result === ENOENT ? 0 : -1, isDirectory: false }
+    return { nodeid: tree.known()?.nodeid ?? -1, isDirectory: (tree.found.mode & S_IFMT) === S_IFDIR }
   }
 
   #lose(reason: string): void {

@@ -60,9 +60,16 @@ export function create(tree: Tree, files: OpenFiles) {
     const inode = tree.adopt(name === null ? null : parent, name ?? '', dirfd)
     if (name === null) inode.orphan = true
     if (files.canMap(flags)) inode.mapping = 'open'
+    try {
+      // Several threads count who writes by nodeid, which the inode has from here on.
+      tree.remember(inode, tree.found)
+    } catch (error) {
+      sys.close(fd)
+      throw error
+    }
     // Its attributes are those of an open file.
     const answer = files.created(inode, fd, flags)
-    const entry = tree.entryOf(inode, parent)
+    const entry = tree.remembered(inode, parent)
     if (name !== null && recent !== undefined) {
       recent.tell(parent, name, false)
       recent.made(parent, name, inode)

@@ -1,10 +1,12 @@
 // Data of open files. What is likely to wait for a disk runs on the addon's threads; with passthrough, READ and WRITE never come here.
 import {
   EBADF,
+  EINTR,
   EMFILE,
   ENOTTY,
   FUSE_INVALID_UIDGID,
   FUSE_IOCTL_DIR,
+  FUSE_WRITE_CACHE,
   FUSE_WRITE_KILL_SUIDGID,
 } from '../../protocol/index.js'
 import type {
@@ -65,6 +67,17 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories | Un
   const writer = sys.quickWriter()
   const nothing = (result: number): void | Errno => (result < 0 ? (result as Errno) : undefined)
 
+  const ioctl = (request: IoctlRequest, fd: number): IoctlReply | Errno | Promise<IoctlReply> => {
+    const { cmd, data: bytes, inSize, outSize } = request
+    argument.fill(0)
+    argument.set(bytes.subarray(0, inSize))
+    const result = sys.ioctl(fd, cmd, argument)
+    if (result < 0) return result as Errno
+    const reply = { result, data: Buffer.from(argument.subarray(0, outSize)) }
+    // Kernel: it does not know that this changes st_ctime.
+    return CHANGES.has(cmd) ? files.unlearned(request.nodeid, reply) : reply
+  }
+
   return {
     open: (request: OpenRequest) => files.open(request),
 
@@ -82,8 +95,13 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories | Un
       const { fh, data: bytes, offset, writeFlags } = request
       return files.with(fh, (fd, file) => {
         if ((writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0) killPrivileges(tree, fd, request)
-        if (writesToCache(file)) return writer.write(fd, bytes, offset)
-        return sys.pwriteAllAsync(fd, bytes, offset)
+        const done = writesToCache(file)
+          ? writer.write(fd, bytes, offset)
+          : sys.pwriteAllAsync(fd, bytes, offset)
+        if ((writeFlags & FUSE_WRITE_CACHE) === 0) return done
+        // Nobody is there to write the rest of what comes from the kernel's cache, and to hear why it failed.
+        const whole = (written: number): number => sys.pwriteRest(fd, bytes, offset, written)
+        return typeof done === 'number' ? whole(done) : done.then(whole)
       })
     },
 
@@ -125,17 +143,17 @@ export function data(tree: Tree, files: OpenFiles, directories: Directories | Un
     },
 
     /** Inode flags and project ids (chattr, lsattr); everything else is ENOTTY. */
-    ioctl(request: IoctlRequest): IoctlReply | Errno | Promise<IoctlReply> {
-      const { fh, flags, cmd, data: bytes, inSize, outSize } = request
+    ioctl(request: IoctlRequest): IoctlReply | Errno | Promise<IoctlReply | Errno> {
+      const { fh, flags, cmd, inSize, outSize } = request
       if (!IOCTLS.has(cmd) || inSize > IOCTL_ARGUMENT || outSize > IOCTL_ARGUMENT) return ENOTTY
-      argument.fill(0)
-      argument.set(bytes.subarray(0, inSize))
-      const call = (fd: number) => sys.ioctl(fd, cmd, argument)
-      const result = (flags & FUSE_IOCTL_DIR) !== 0 ? directories.with(request, call) : files.with(fh, call)
-      if (result < 0) return result as Errno
-      const reply = { result, data: Buffer.from(argument.subarray(0, outSize)) }
-      // Kernel: it does not know that this changes st_ctime.
-      return CHANGES.has(cmd) ? files.unlearned(request.nodeid, reply) : reply
+      if ((flags & FUSE_IOCTL_DIR) !== 0)
+        return directories.with(request, (fd) => ioctl(request, fd)) as ReturnType<typeof ioctl>
+      return files.with(fh, (fd) => {
+        // Once the file is immutable, what the kernel has not written yet is refused.
+        const written = CHANGES.has(cmd) ? files.writePages?.(request.nodeid) : undefined
+        if (written === undefined) return ioctl(request, fd)
+        return written.then(() => (request.signal.aborted ? EINTR : ioctl(request, fd)))
+      })
     },
 
     async syncfs(_request: SyncfsRequest): Promise<void | Errno> {

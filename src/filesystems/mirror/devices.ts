@@ -9,6 +9,18 @@ import { statisticsOf } from './source.js'
 
 const OVERLAYFS_SUPER_MAGIC = 0x794c7630
 
+/** Filesystems of the kernel that make up content while it is read: st_size says nothing of it. Source: linux/magic.h. */
+const GENERATED = new Set([
+  0x9fa0, // proc
+  0x62656572, // sysfs
+  0x64626720, // debugfs
+  0x74726163, // tracefs
+  0x73636673, // securityfs
+  0x62656570, // configfs
+  0x0027e0eb, // cgroup
+  0x63677270, // cgroup2
+])
+
 /** A filesystem of the source by st_dev, on one mount of it. */
 export class Device {
   readonly dev: number
@@ -16,6 +28,8 @@ export class Device {
   readonly mntId: number
   /** False where the birth time is not part of a file's identity: overlayfs changes it when it copies a file up. */
   readonly stableBirth: boolean
+  /** Files are read to where a read says they end, not to their size. */
+  readonly generated: boolean
   /** No server is asked: a close has no errors to report. */
   readonly local: boolean
   /** Writes go to the page cache of this machine: those to overlayfs to that of a layer, which nearly always is a local one. */
@@ -30,6 +44,7 @@ export class Device {
     const overlayfs = type === OVERLAYFS_SUPER_MAGIC
     this.stableBirth = !overlayfs
     this.local = type !== undefined && isLocalFilesystem(type)
+    this.generated = type !== undefined && GENERATED.has(type)
     this.writesToCache = this.local || overlayfs
     this.cache = cache
   }

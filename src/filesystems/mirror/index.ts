@@ -138,8 +138,11 @@ export function assemble(
       if (unopened !== undefined) unopened.agreed = negotiation.agreed.has(NO_OPENDIR)
       const { passthroughUnavailable } = negotiation
       files.passthrough = passthroughUnavailable === undefined
+      files.writeback = negotiation.agreed.has('FUSE_WRITEBACK_CACHE')
       // Without passthrough FLUSH is what writes dirty mapped pages to the source on close.
       files.flushless = files.passthrough && isRoot()
+      // Kernel: what is dirty is written before it is dropped.
+      if (files.writeback) files.writePages = (nodeid) => notify.invalInode(nodeid).catch(() => false)
       files.forgetAttributes = (nodeid) => notify.invalInode(nodeid, NO_DATA).catch(() => false)
     },
     destroy: dispose,
@@ -155,7 +158,7 @@ export interface MountMirrorOptions extends MirrorOptions {
    * its rules are kept per thread; the source has to be on ext4, xfs or btrfs, with nothing mounted below it, and takes root.
    */
   workers?: number | 'auto'
-  /** Over io_uring: keep each thread on its CPUs. Default true. */
+  /** Over io_uring: keep each thread on its CPUs, the calling one included, until the end of the session. Default true. */
   pinWorkers?: boolean
 }
 
@@ -239,6 +242,7 @@ const IDMAP: InitFlag = 'FUSE_ALLOW_IDMAP'
 /** ENOSYS to the first OPENDIR is meant: the kernel opens and caches directories by itself. */
 const NO_OPENDIR: InitFlag = 'FUSE_NO_OPENDIR_SUPPORT'
 
+const MAX_SOURCE_NAME = 255
 const AUTO: InitFlag = 'FUSE_READDIRPLUS_AUTO'
 
 function mountOptionsOf(
@@ -256,9 +260,9 @@ function mountOptionsOf(
   if (open && session.defaultPermissions !== false) features.push(IDMAP)
   if (unopened) features.push(NO_OPENDIR)
   return {
-    fsName: source.path,
+    fsName: shortened(source.path),
     subtype: 'mirror',
-    allowOther: root,
+    ...(root && { allowOther: true }),
     // Modes and owners are the source's own, so what they allow is what the kernel shall allow.
     defaultPermissions: true,
     // A mirror gives no rights that the source's own mount denies.
@@ -275,6 +279,16 @@ function mountOptionsOf(
     // A statx(2) per entry of every listing costs less than the LOOKUP that `ls -l`, `git status` and the like would send.
     refuse: asked.includes(AUTO) ? session.refuse : [...refused.add(AUTO)],
   }
+}
+
+/** Kernel: the name of a source has 255 bytes at most; of a longer path its end says more than its beginning. */
+function shortened(path: string): string {
+  const bytes = Buffer.from(path)
+  if (bytes.byteLength <= MAX_SOURCE_NAME) return path
+  let end = bytes.subarray(3 - MAX_SOURCE_NAME)
+  // UTF-8: not in the middle of a character.
+  while ((end[0] & 0xc0) === 0x80) end = end.subarray(1)
+  return `...${end.toString()}`
 }
 
 function isRoot(): boolean {

@@ -17,6 +17,9 @@ const SPREAD = 0x9e3779b1
 /** What tells one file from another, as statx(2) or a listing has it. */
 export type Sighting = Pick<StatxBuffer, 'ino' | 'dev' | 'mntId' | 'mode' | 'mask' | 'btimeSec' | 'btimeNsec'>
 
+/** The same, and whether it has a name. */
+export type Sighted = Sighting & Pick<StatxBuffer, 'nlink'>
+
 /** All of a file that a listing tells of. */
 export type ListedStat = Sighting &
   Pick<StatxBuffer, 'uid' | 'gid' | 'nlink' | 'size' | 'mtimeSec' | 'mtimeNsec' | 'ctimeSec' | 'ctimeNsec'>

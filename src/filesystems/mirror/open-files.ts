@@ -1,7 +1,18 @@
 // Open files of the mirror: OPEN to RELEASE. Opens of one inode with the same flags share one descriptor.
-import { EBADF, ELOOP, ENXIO, EPERM, ESTALE, FOPEN_KEEP_CACHE, FOPEN_NOFLUSH } from '../../protocol/index.js'
+import {
+  EACCES,
+  EBADF,
+  ELOOP,
+  ENXIO,
+  EPERM,
+  ESTALE,
+  FOPEN_DIRECT_IO,
+  FOPEN_KEEP_CACHE,
+  FOPEN_NOFLUSH,
+} from '../../protocol/index.js'
 import type { Errno, OpenRequest, ReleaseRequest } from '../../protocol/index.js'
 import { HandleTable } from '../../inodes/index.js'
+import { writebackOpenFlags } from '../../index.js'
 import {
   O_ACCMODE,
   O_APPEND,
@@ -16,7 +27,7 @@ import {
 import type { Credentials } from '../../syscalls/index.js'
 import { freesMuch } from './freeing.js'
 import type { MirrorInode } from './inode.js'
-import { canWrite, readsAndWrites } from './open-file.js'
+import { canWrite, isProtected, readsAndWrites } from './open-file.js'
 import type { OpenFile } from './open-file.js'
 import { killPrivileges } from './privileges.js'
 import { RefusedOpens } from './refused-opens.js'
@@ -46,6 +57,10 @@ export class OpenFiles {
   flushless = false
   /** The kernel reads and writes the files itself. */
   passthrough: boolean
+  /** FUSE_WRITEBACK_CACHE was agreed on. */
+  writeback = false
+  /** Has the kernel write the pages of a nodeid that it has not written yet; undefined where it holds none back. */
+  writePages: ((nodeid: number) => Promise<unknown>) | undefined
   /** Takes back the attributes that the kernel caches of a nodeid; undefined without a kernel. */
   forgetAttributes: ((nodeid: number) => Promise<unknown>) | undefined
 
@@ -71,9 +86,12 @@ export class OpenFiles {
     if (inode === undefined) return ESTALE
     const { flags, pid } = request
     const byName = !this.#refused.was(pid, inode)
-    let file = this.#find(inode, flags & KEPT, byName)
+    let file = this.#find(inode, this.#kept(flags), byName)
+    // A file that the server may write and not read: whole pages can be written all the same.
+    if (file === EACCES && this.writeback) file = this.#find(inode, flags & KEPT, byName)
     // An append-only file (chattr +a) can be opened for writing in no other way, so every write to it ends up at its end anyway.
-    if (file === EPERM && (flags & O_APPEND) !== 0)
+    // Not where the kernel sends whole pages again, from their beginning.
+    if (file === EPERM && (flags & O_APPEND) !== 0 && !this.writeback)
       file = this.#find(inode, flags & (KEPT | O_APPEND), byName)
     if (file === ESTALE && byName) this.#refused.add(pid, inode)
     if (typeof file === 'number') return file as Errno
@@ -91,12 +109,12 @@ export class OpenFiles {
 
   /** Flags for an open that creates the file. */
   creationFlags(flags: number): number {
-    return (flags & KEPT) | ALWAYS
+    return this.#kept(flags) | ALWAYS
   }
 
   /** A file that was just created and opened with the caller's `flags`. */
   created(inode: MirrorInode, fd: number, flags: number): OpenAnswer {
-    return this.opened(this.#add(inode, fd, flags & KEPT))
+    return this.opened(this.#add(inode, fd, this.#kept(flags)))
   }
 
   /** An answer that comes once the kernel has dropped what it knows of the attributes. */
@@ -117,6 +135,7 @@ export class OpenFiles {
     const openFlags =
       keep | ((this.flushless && file.inode.device.local) || !canWrite(file) ? FOPEN_NOFLUSH : 0)
     const fh = this.table.add(file)
+    if (file.inode.device.generated) return { fh, openFlags: openFlags | FOPEN_DIRECT_IO }
     return this.passthrough ? { fh, openFlags, passthrough: file.fd } : { fh, openFlags }
   }
 
@@ -155,6 +174,11 @@ export class OpenFiles {
     for (const file of [...this.table]) this.#drop(file)
   }
 
+  /** What is asked for of the source. */
+  #kept(flags: number): number {
+    return (this.writeback ? writebackOpenFlags(flags) : flags) & KEPT
+  }
+
   /** What the kernel was told about a file that may be mapped from now on is taken back before it is. */
   #answer(file: OpenFile): OpenAnswer | Promise<OpenAnswer> {
     const answer = this.opened(file)
@@ -168,7 +192,7 @@ export class OpenFiles {
     const tree = this.#tree
     const shared = inode.files?.find((file) => file.flags === flags)
     if (inode.parent === null || !byName) {
-      if (shared !== undefined) return shared
+      if (shared !== undefined && this.#mayShare(shared)) return shared
       const link = tree.magicLink(inode)
       if (typeof link === 'number') return link
       return this.#adopt(inode, flags, tree.openat(-1, link, (flags | ALWAYS) & ~O_NOFOLLOW))
@@ -176,11 +200,17 @@ export class OpenFiles {
     if (shared !== undefined) {
       // An open by a name that leads to another file by now must get that one: ESTALE makes the kernel look it up again.
       const result = tree.statName(inode.parent, inode.name)
-      return result === 0 && inode.is(tree.found) ? shared : ESTALE
+      if (result !== 0 || !inode.is(tree.found)) return ESTALE
+      if (!isProtected(shared, tree.found)) return shared
     }
     const dirfd = tree.descriptor(inode.parent)
     if (dirfd < 0) return dirfd
     return this.#adopt(inode, flags, tree.openVerified(inode, dirfd, inode.name, flags | ALWAYS))
+  }
+
+  #mayShare(file: OpenFile): boolean {
+    const { sys, found } = this.#tree
+    return !canWrite(file) || (sys.fstatx(file.fd, STAT_MASK, found) === 0 && !isProtected(file, found))
   }
 
   #adopt(inode: MirrorInode, flags: number, fd: number): OpenFile | number {

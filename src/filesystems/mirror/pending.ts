@@ -19,6 +19,12 @@ interface Due {
   names: Set<string> | undefined
 }
 
+/** What a name leads to by now: 0 for nothing, -1 for what is not known. */
+export interface Seen {
+  nodeid: number
+  isDirectory: boolean
+}
+
 export interface PendingCounts {
   /** Notifications about names and about inodes that the kernel has taken. */
   names: number
@@ -39,6 +45,7 @@ export class Pending {
   readonly counts: PendingCounts = { names: 0, inodes: 0, repeated: 0, epochs: 0 }
   readonly #notify: Notifier
   readonly #recent: Recent
+  readonly #look: ((parent: MirrorInode, name: string) => Seen) | undefined
   readonly #failed: (error: unknown) => void
   readonly #due = new Map<MirrorInode, Due>()
   readonly #timers = new Set<NodeJS.Timeout>()
@@ -48,10 +55,19 @@ export class Pending {
   #epoch: Promise<unknown> | undefined
   #closed = false
 
-  /** `failed` hears of notifications that the kernel refused: what they were about may be stale. */
-  constructor(notify: Notifier, recent: Recent, failed: (error: unknown) => void) {
+  /**
+   * `look` says what a name leads to by now; undefined where the kernel cannot let a name expire. `failed` hears of notifications that the kernel
+   * refused: what they were about may be stale.
+   */
+  constructor(
+    notify: Notifier,
+    recent: Recent,
+    look: ((parent: MirrorInode, name: string) => Seen) | undefined,
+    failed: (error: unknown) => void,
+  ) {
     this.#notify = notify
     this.#recent = recent
+    this.#look = look
     this.#failed = failed
   }
 
@@ -131,10 +147,19 @@ export class Pending {
   /** `answer`: the last one about the name that may be older than the change. */
   async #tellName(parent: MirrorInode, name: string, answer: Answer, time: number): Promise<void> {
     const recent = this.#recent
+    const seen = this.#look?.(parent, name)
+    // The kernel was told the same meanwhile.
+    if (seen !== undefined && seen.nodeid === recent.madeOf(parent, name)) return
     const last = recent.toldOf(parent, name)
-    const found = await this.#notify.invalEntry(parent.nodeid, name).catch(isNoDirectory)
-    if (found) {
-      this.counts.names++
+    // Kernel: taking the name of a directory back takes it from those who work in it, and what is mounted on it away. Expired, it is
+    // looked up again before its next use; but an older answer that is on its way makes it valid again.
+    const expires = seen?.isDirectory === true && time < REPETITIONS.length
+    const told = expires
+      ? this.#notify.expireEntry(parent.nodeid, name)
+      : this.#notify.invalEntry(parent.nodeid, name)
+    const found = await told.catch(isNoDirectory)
+    if (found) this.counts.names++
+    if (found && !expires) {
       recent.untell(parent, name, last)
     } else if (parent.known && recent.isOnItsWay(parent, name, answer)) {
       if (time < REPETITIONS.length)

@@ -9,7 +9,7 @@ export interface Memory {
   /** Names in this directory that answers told of, each with the last one (see {@link Answer}); and those of the time before. */
   told: Map<string, Answer> | undefined
   toldBefore: Map<string, Answer> | undefined
-  /** Names that the mirror itself changed, and the nodeid that each leads to (0: none). */
+  /** Names that the mirror itself changed, or that were just looked up, and the nodeid that each was said to lead to (0: none). */
   made: Map<string, number> | undefined
   /** The attributes that the kernel was told of since the mirror itself set some. */
   set: string | undefined
@@ -67,15 +67,24 @@ export class Recent {
   made(parent: MirrorInode, name: string, inode: MirrorInode | null): void {
     if (this.#ended) return
     if (inode !== null) memoryOf(inode).ownAt = performance.now()
+    this.#leads(parent, name, inode?.nodeid ?? 0)
+  }
+
+  /** The answer that was just told says that `name` leads to this nodeid; 0: none. What was listed before may be taken up after it. */
+  looked(parent: MirrorInode, name: string, nodeid: number): void {
+    if (!this.#ended && (this.toldOf(parent, name) & 1) === 0) this.#leads(parent, name, nodeid)
+  }
+
+  #leads(parent: MirrorInode, name: string, nodeid: number): void {
     const memory = memoryOf(parent)
     if (memory.made === undefined) {
       memory.made = new Map()
       this.#changed.push(parent)
     }
-    memory.made.set(name, inode?.nodeid ?? 0)
+    memory.made.set(name, nodeid)
   }
 
-  /** The nodeid that {@link made} told of; 0: none. */
+  /** The nodeid that {@link made} or {@link looked} told of; 0: none. */
   madeOf({ memory }: MirrorInode, name: string): number | undefined {
     return memory?.made?.get(name)
   }
@@ -122,6 +131,9 @@ export class Recent {
       memory!.toldBefore = memory!.told
       memory!.told = undefined
     }
+    // On a quiet source nothing else ends what lookups leave.
+    for (const { memory } of this.#changed) if (memory !== null) memory.made = undefined
+    this.#changed = this.#changed.filter(({ memory }) => memory?.set !== undefined)
     this.#old = this.#young
     this.#young = []
     if (this.#old.length > 0) this.#timer = setTimeout(() => this.#age(), LIFETIME).unref()

@@ -41,12 +41,15 @@ export class Streams {
   readonly #thin = new Set<Stream>()
   readonly #ended = new Set<Stream>()
   readonly #byNumber = new Map<number, Stream>()
+  readonly #byInode = new Map<MirrorInode, Set<Stream>>()
   #number = 0
   #bytes = 0
 
   constructor(tree: Tree, limits = LIMITS) {
     this.#tree = tree
     this.#limits = limits
+    // Kernel: a directory that is open is not forgotten, so nobody reads on.
+    tree.forgotten = (inode) => this.#dropAll(this.#byInode.get(inode) ?? [])
   }
 
   /** Memory that all streams take. */
@@ -89,8 +92,7 @@ export class Streams {
   }
 
   clear(): void {
-    for (const stream of this.#open) this.#park(stream, this.#ended)
-    for (const stream of this.#byNumber.values()) this.#drop(stream)
+    this.#dropAll(this.#byNumber.values())
   }
 
   #begin(inode: MirrorInode, number: number): Stream | number {
@@ -99,6 +101,9 @@ export class Streams {
     const listing = new Listing(this.#tree.sys, fd, ESTALE)
     const stream: Stream = { inode, number, fd, listing, bytes: 0 }
     this.#byNumber.set(number, stream)
+    const others = this.#byInode.get(inode)
+    if (others === undefined) this.#byInode.set(inode, new Set([stream]))
+    else others.add(stream)
     this.#use(stream)
     return stream
   }
@@ -146,9 +151,18 @@ export class Streams {
     stream.bytes = bytes
   }
 
+  #dropAll(streams: Iterable<Stream>): void {
+    for (const stream of streams) {
+      if (stream.fd >= 0) this.#park(stream, this.#ended)
+      this.#drop(stream)
+    }
+  }
+
   #drop(stream: Stream): void {
     this.#remove(stream)
     this.#byNumber.delete(stream.number)
+    const all = this.#byInode.get(stream.inode)
+    if (all?.delete(stream) && all.size === 0) this.#byInode.delete(stream.inode)
     this.#bytes -= stream.bytes
   }
 

@@ -1,6 +1,5 @@
 // mountMirror() with `workers`: one mirror served by several threads, which share what the kernel knows.
-import { availableParallelism } from 'node:os'
-import { OptionError, mount } from '../../index.js'
+import { OptionError, mount, usableCpus } from '../../index.js'
 import type { Session, SessionOptions } from '../../index.js'
 import { F_DUPFD_CLOEXEC, syscalls } from '../../syscalls/index.js'
 import type { CrewData } from './crew.js'
@@ -44,7 +43,7 @@ export async function mountTeam(
       "option `workers`: `cache: 'strong'` is watched by one thread: leave one of them out",
     )
   refuseUnlessNumbered(opened, options)
-  const count = workers === 'auto' ? availableParallelism() : workers
+  const count = workers === 'auto' ? usableCpus().length : workers
   const data = dataFor(opened, options, Number.isInteger(count) && count > 0 && count <= 256 ? count : 1)
   try {
     const worker = new URL('dist/filesystems/mirror/worker.js', import.meta.resolve('devfuse/package.json'))

@@ -6,12 +6,14 @@ import { InodeTable } from '../../inodes/index.js'
 import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
+  AT_STATX_DONT_SYNC,
   AT_SYMLINK_NOFOLLOW,
   O_CLOEXEC,
   O_DIRECTORY,
   O_NOFOLLOW,
   O_PATH,
   RLIMIT_NOFILE,
+  STATX_NLINK,
   StatxBuffer,
   makeSyscalls,
 } from '../../syscalls/index.js'
@@ -23,7 +25,7 @@ import { Devices } from './devices.js'
 import { closeFreeing } from './freeing.js'
 import { FIRST_OTHER, InodeNumbers } from './inode-numbers.js'
 import { MirrorInode, STAT_MASK } from './inode.js'
-import type { ListedStat, Sighting } from './inode.js'
+import type { ListedStat, Sighted, Sighting } from './inode.js'
 import { readsAndWrites } from './open-file.js'
 import type { ResolvedMirrorOptions } from './options.js'
 import { PathDescriptors } from './path-descriptors.js'
@@ -50,6 +52,8 @@ export class Tree {
   /** With strong caching. */
   readonly coherence: Coherence | undefined
   readonly recent: Recent | undefined
+  /** Told of every inode that the kernel has forgotten, where one thread serves the mirror. */
+  forgotten: ((inode: MirrorInode) => void) | undefined
   /** The last result of {@link statName} and {@link stat}; read it before the next call. */
   readonly found = new StatxBuffer()
   readonly #seen = new StatxBuffer()
@@ -133,7 +137,10 @@ export class Tree {
   lookup(parent: MirrorInode, dirfd: number, name: string): Entry | Errno {
     this.recent?.tell(parent, name, false)
     const result = this.sys.statx(dirfd, name, LOOK, STAT_MASK, this.found)
-    return result < 0 ? (result as Errno) : this.entry(parent, name, dirfd)
+    const entry = result < 0 ? (result as Errno) : this.entry(parent, name, dirfd)
+    if (typeof entry === 'object') this.recent?.looked(parent, name, entry.nodeid)
+    else if (entry === ENOENT) this.recent?.looked(parent, name, 0)
+    return entry
   }
 
   /** The entry of what {@link found} describes, seen as `name` in `parent`; one lookup counted. */
@@ -145,6 +152,11 @@ export class Tree {
   /** The entry of an inode that {@link found} describes, seen in `parent`; one lookup counted. */
   entryOf(inode: MirrorInode, parent: MirrorInode | null = null): Entry {
     this.remember(inode, this.found)
+    return this.remembered(inode, parent)
+  }
+
+  /** The same for an inode whose lookup has been counted. */
+  remembered(inode: MirrorInode, parent: MirrorInode | null): Entry {
     const { nodeid, generation } = inode
     const { entryValid } = (parent ?? inode).device.cache
     return { nodeid, generation, entryValid, attrValid: this.attrValid(inode), attr: this.found.toAttr() }
@@ -163,12 +175,12 @@ export class Tree {
   }
 
   /** The inode that `found` describes, new or known, seen as `name` in `parent`. */
-  adopt(parent: MirrorInode | null, name: string, dirfd: number, found: Sighting = this.found): MirrorInode {
+  adopt(parent: MirrorInode | null, name: string, dirfd: number, found: Sighted = this.found): MirrorInode {
     if (this.shared !== undefined) return this.shared.adopt(found)
     const device = this.#devices.of(found, dirfd, name)
     const { inodes } = device
     let inode = inodes.get(found.ino)
-    if (inode === undefined || !inode.looksLike(found)) {
+    if (inode === undefined || !inode.looksLike(found) || this.#isDead(inode, found)) {
       inode = new MirrorInode(device, found, parent, name)
       this.inodes.add(inode, device === this.root.device ? this.#nodeidFor(found.ino) : 0)
       inodes.set(inode.ino, inode)
@@ -178,6 +190,19 @@ export class Tree {
       inode.orphan = false
     }
     return inode
+  }
+
+  /**
+   * Without birth times a number says which file it is only as long as the file is there. A descriptor keeps it so on a filesystem of
+   * this machine; a server (FUSE, NFS) hears nothing of O_PATH, and may have given the number to a new file already.
+   */
+  #isDead(inode: MirrorInode, found: Sighted): boolean {
+    if (inode.birth !== 0 || inode.fd < 0 || inode.device.local || inode === this.root) return false
+    const asKnown = AT_EMPTY_PATH | AT_STATX_DONT_SYNC
+    const result = this.sys.statx(inode.fd, '', asKnown, STATX_NLINK, this.#seen)
+    if (result < 0) return result === ENOENT || result === ESTALE
+    // Some servers tell no link counts at all.
+    return this.#seen.nlink === 0 && found.nlink > 0
   }
 
   /** A file handle of the mount names a file that was forgotten, or never known to this server: found by its number. */
@@ -283,6 +308,7 @@ export class Tree {
     const { inodes } = inode.device
     if (inodes.get(inode.ino) === inode) inodes.delete(inode.ino)
     if (inode.files !== null) this.#lingering.add(nodeid)
+    this.forgotten?.(inode)
     const fd = this.descriptors.release(inode)
     if (fd >= 0) this.close(inode, fd)
   }
