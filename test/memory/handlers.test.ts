@@ -7,6 +7,7 @@ import {
   EEXIST,
   EINVAL,
   ENAMETOOLONG,
+  ENODATA,
   ENOENT,
   ENOSPC,
   ENOTEMPTY,
@@ -24,6 +25,7 @@ const KEEP_CACHE = 2
 const WRITE_CACHE = 1
 const S_IFCHR = 0o020000
 const FATTR_MODE = 1
+const FATTR_GID = 1 << 2
 const KILL_SUIDGID = 1 << 2
 const INVAL_INODE = 2
 const RENAME_EXCHANGE = 2
@@ -275,6 +277,19 @@ describe('the memory filesystem', () => {
     assert.equal(await modeOf(plain), 0o644)
   })
 
+  it('takes capabilities away with a change of the owner, but not from a directory', async () => {
+    const { ask, make, mkdir } = await bed()
+    for (const [nodeid, error] of [
+      [await make('file'), ENODATA],
+      [await mkdir('dir'), 0],
+    ] as const) {
+      const name = 'security.capability'
+      await ask('setxattr', { nodeid, name, value: Buffer.alloc(20), flags: 0, setxattrFlags: 0 })
+      await ask('setattr', { nodeid, valid: FATTR_GID, newGid: 1005 })
+      assert.equal((await ask('getxattr', { nodeid, name, size: 100 })).error, error)
+    }
+  })
+
   it('refuses by itself what the kernel would refuse before', async () => {
     const { ask, make, mkdir } = await bed()
     await make('file')
@@ -300,6 +315,32 @@ describe('the memory filesystem', () => {
       attr: { mode: number; rdev: number }
     }
     assert.deepEqual([attr.mode, attr.rdev], [S_IFCHR, 0])
+  })
+
+  it('leaves a whiteout that takes over from its directory what any new file does', async () => {
+    const { ask, make, mkdir } = await bed()
+    const nodeid = await mkdir('dir')
+    await ask('setattr', { nodeid, valid: FATTR_MODE | FATTR_GID, mode: 0o2777, newGid: 1005 })
+    // user::rwx, user:1000:rwx, group::rwx, mask::rwx, other::---
+    const list = Buffer.from(
+      '02000000 01000700ffffffff 02000700e8030000 04000700ffffffff 10000700ffffffff 20000000ffffffff'.replaceAll(
+        ' ',
+        '',
+      ),
+      'hex',
+    )
+    const set = { nodeid, name: 'system.posix_acl_default', value: list, flags: 0, setxattrFlags: 0 }
+    assert.equal((await ask('setxattr', set)).error, 0)
+    await make('file', 0o644, nodeid)
+    const rename = { nodeid, name: 'file', newdir: 1, newname: 'moved', flags: 4, padding: 0 }
+    assert.equal((await ask('rename2', rename)).error, 0)
+    const whiteout = (await ask('lookup', { nodeid, name: 'file' })) as unknown as {
+      nodeid: number
+      attr: { mode: number; gid: number }
+    }
+    assert.deepEqual([whiteout.attr.mode, whiteout.attr.gid], [S_IFCHR, 1005])
+    const asked = { nodeid: whiteout.nodeid, name: 'system.posix_acl_access', size: 100 }
+    assert.equal(((await ask('getxattr', asked))['data'] as Uint8Array).length, list.length)
   })
 
   it('names a wrong option and its fix', () => {

@@ -1,4 +1,4 @@
-// New files: whose they are, and which mode and access list they get from the caller and from their directory.
+// New files: CREATE, MKDIR, MKNOD, SYMLINK and TMPFILE.
 import { EINVAL, ENOENT, ENOTDIR, EPERM, ESTALE } from '../../protocol/index.js'
 import type {
   CreateReply,
@@ -21,57 +21,21 @@ import {
   S_IFMT,
   S_IFREG,
   S_IFSOCK,
-  S_ISGID,
 } from '../../syscalls/index.js'
-import { ACL_ACCESS, ACL_DEFAULT, inherit } from './acl.js'
 import { Content } from './content.js'
 import { OPENED } from './data.js'
 import { Directory } from './directory.js'
-import { INHERITED, canWrite, isImmutable } from './flags.js'
+import { canWrite, isImmutable } from './flags.js'
+import { makeIn } from './inherited.js'
+import type { Creation } from './inherited.js'
 import { ownBytes } from './inode.js'
-import type { Body, MemoryInode } from './inode.js'
+import type { Body } from './inode.js'
 import { directoryForNew } from './names.js'
 import type { Tree } from './tree.js'
 
 const MODE_BITS = 0o7777
 
-interface Creation {
-  uid: number
-  gid: number
-  umask?: number
-}
-
 export function create(tree: Tree) {
-  /** An inode as `directory` and the caller make it, without a name yet. */
-  const make = (
-    directory: MemoryInode,
-    asked: number,
-    { uid, gid, umask = 0 }: Creation,
-    body: Body,
-  ): MemoryInode | Errno => {
-    const type = asked & S_IFMT
-    const setgid = (directory.mode & S_ISGID) !== 0
-    const list = type === S_IFLNK ? undefined : directory.xattrs?.get(ACL_DEFAULT)
-    const inherited = list && inherit(list, asked)
-    // A default list takes the place of the umask.
-    let mode = inherited?.mode ?? (type === S_IFLNK ? asked : asked & ~umask)
-    if (setgid && type === S_IFDIR) mode |= S_ISGID
-    const inode = tree.make(mode, uid, setgid ? directory.gid : gid, body)
-    if (typeof inode === 'number') return inode
-    inode.flags = directory.flags & INHERITED
-    if (list === undefined) return inode
-    let result = 0
-    if (inherited?.access !== undefined) result = tree.setXattr(inode, ACL_ACCESS, inherited.access)
-    if (result === 0 && type === S_IFDIR) result = tree.setXattr(inode, ACL_DEFAULT, list)
-    return result === 0 ? inode : discard(inode, result as Errno)
-  }
-
-  const discard = (inode: MemoryInode, result: Errno): Errno => {
-    tree.inodes.remember(inode)
-    tree.forget(inode.nodeid, 1)
-    return result
-  }
-
   const named = (
     request: Creation & { nodeid: number; name: string },
     mode: number,
@@ -79,7 +43,7 @@ export function create(tree: Tree) {
   ): Entry | Errno => {
     const directory = directoryForNew(tree, request.nodeid, request.name)
     if (typeof directory === 'number') return directory
-    const inode = make(directory, mode, request, body)
+    const inode = makeIn(tree, directory, mode, request, body)
     if (typeof inode === 'number') return inode
     tree.link(directory, request.name, inode, inode.ctime)
     return tree.entry(inode)
@@ -127,7 +91,7 @@ export function create(tree: Tree) {
       if (directory.nlink === 0) return ENOENT
       if (isImmutable(directory)) return EPERM
       const mode = S_IFREG | (request.mode & MODE_BITS)
-      const inode = make(directory, mode, request, { content: new Content(tree.pool) })
+      const inode = makeIn(tree, directory, mode, request, { content: new Content(tree.pool) })
       if (typeof inode === 'number') return inode
       // Kernel: it refuses to link in what was made with O_EXCL; so do we.
       if (canWrite(request.flags)) inode.writers++

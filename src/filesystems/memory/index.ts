@@ -101,7 +101,7 @@ function mountOptionsOf({
   return {
     fsName: 'memory',
     subtype: 'memory',
-    allowOther: root,
+    ...(root && { allowOther: true }),
     defaultPermissions: true,
     suid: root,
     dev: root,

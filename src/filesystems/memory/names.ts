@@ -28,6 +28,7 @@ import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S_IFCHR } from '../
 import { now } from './clock.js'
 import type { Directory } from './directory.js'
 import { forbidsRemoval, isImmutable, isProtected } from './flags.js'
+import { makeIn } from './inherited.js'
 import { MemoryInode } from './inode.js'
 import { FOREVER } from './tree.js'
 import type { Tree } from './tree.js'
@@ -77,8 +78,8 @@ export function names(tree: Tree) {
   }
 
   /** A character device 0:0 where the name was, by which overlayfs hides a file of a lower layer. */
-  const leaveWhiteout = (directory: DirectoryInode, name: string, { uid, gid }: RenameRequest) => {
-    const whiteout = tree.make(S_IFCHR, uid, gid, { rdev: 0 })
+  const leaveWhiteout = (directory: DirectoryInode, name: string, request: RenameRequest) => {
+    const whiteout = makeIn(tree, directory, S_IFCHR, request, { rdev: 0 })
     if (typeof whiteout === 'number') return whiteout
     return () => tree.link(directory, name, whiteout, now())
   }

@@ -9,9 +9,10 @@ import type { Tree } from './tree.js'
 
 const CAPABILITY = 'security.capability'
 
-/** File capabilities go with every change of the data or the owner, whoever makes it. */
+/** File capabilities go with every change of the data or the owner, whoever makes it; those of a directory mean nothing, and stay. */
 export function dropCapabilities(tree: Tree, inode: MemoryInode): void {
-  if (inode.xattrs?.has(CAPABILITY) === true) tree.setXattr(inode, CAPABILITY, undefined)
+  if (!inode.isDirectory() && inode.xattrs?.has(CAPABILITY) === true)
+    tree.setXattr(inode, CAPABILITY, undefined)
 }
 
 /**
