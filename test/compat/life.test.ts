@@ -5,10 +5,11 @@ import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import Fuse from 'devfuse/compat/fuse-native'
 import type { Options } from 'devfuse/compat/fuse-native'
-import { cleanup, run, sh, skip, temporary } from '../support/mounting.js'
+import { cleanup, dropDentries, run, sh, skip, temporary } from '../support/mounting.js'
 import { mountAt, root, until } from '../support/server.js'
 import { CallbackStore, DIRECTORY, FILE } from './callback-store.js'
 import { fuseMounted, mountPoint } from './fuse-mounted.js'
@@ -258,7 +259,8 @@ describe('an option', { skip, timeout: 60_000 }, () => {
       const look = async (): Promise<string> => sh(`stat -c %i ${mnt}/d ${mnt}/d/f`)
       const seen = [await look()]
       for (let i = 0; i < 2; i++) {
-        await sh('echo 2 > /proc/sys/vm/drop_caches; sleep 0.1')
+        await dropDentries(mnt)
+        await sleep(100)
         seen.push(await look())
       }
       return [...new Set(seen)]

@@ -1,9 +1,12 @@
 // What a filesystem by path does beside the contract: sizes that are not known, streams, errors at the right moment, callers,
 // what is remembered and what is refused.
 import assert from 'node:assert/strict'
+import { constants } from 'node:fs'
 import { describe, it } from 'node:test'
-import { fsFilesystem, fsFrom } from 'devfuse/fs'
+import { FUSE_WRITE_CACHE } from 'devfuse'
+import { fsFilesystem, fsFrom, recognise } from 'devfuse/fs'
 import type { Caller, FsView, PathFilesystem, PathOptions, StatsLike } from 'devfuse/fs'
+import { Volume } from 'memfs'
 import { PathHandles, WholeFiles } from './objects.js'
 
 const code = (wanted: string) => (error: unknown) => (error as { code?: string }).code === wanted
@@ -169,6 +172,17 @@ describe('whole files', () => {
     })
   })
 
+  it('are emptied by who opens them for reading alone, too', async () => {
+    const store = new WholeFiles()
+    await withView(store, {}, async (view) => {
+      await view.writeFile('/f', 'text')
+      const file = await view.open('/f', constants.O_RDONLY | constants.O_TRUNC)
+      await file.close()
+      assert.equal((await view.stat('/f')).size, 0)
+    })
+    assert.equal(String(store.nodes.get('/f')), '')
+  })
+
   it('are not changed in the hands of the object', async () => {
     const kept: Uint8Array[] = []
     const store = new WholeFiles()
@@ -245,6 +259,32 @@ describe('handles that hold a path', () => {
       await file.close()
     })
     assert.deepEqual([...store.nodes.keys()], ['/'])
+  })
+})
+
+describe('handles that stay with their file', () => {
+  it('write to places of a file that is only appended to, once its name is gone', async () => {
+    const volume = Volume.fromJSON({ '/f': 'abcd', '/other': 'wxyz' })
+    const filesystem = fsFilesystem(recognise(volume).fs)
+    const ask = async (name: keyof typeof filesystem, fields: object): Promise<unknown> =>
+      (filesystem[name] as (request: object) => unknown)({ ...caller, ...fields })
+    const { nodeid } = (await ask('lookup', { nodeid: 1, name: 'f' })) as { nodeid: number }
+    const flags = constants.O_RDWR | constants.O_APPEND
+    const opens = [
+      (await ask('open', { nodeid, flags })) as { fh: number },
+      (await ask('open', { nodeid, flags })) as { fh: number },
+    ]
+    await ask('rename', { nodeid: 1, name: 'other', newdir: 1, newname: 'f', flags: 0 })
+    // The first one's own handle must not be the only one.
+    await ask('release', { nodeid, fh: opens[0].fh })
+    const { fh } = opens[1]
+    const page = { nodeid, fh, offset: 1, flags, writeFlags: FUSE_WRITE_CACHE, data: Buffer.from('BC') }
+    assert.equal(await ask('write', page), 2)
+    const read = (await ask('read', { nodeid, fh, offset: 0, size: 10 })) as Uint8Array
+    assert.equal(Buffer.from(read).toString(), 'aBCd')
+    await ask('release', { nodeid, fh })
+    assert.equal(volume.readFileSync('/f', 'utf8'), 'wxyz')
+    assert.equal(filesystem.known.files, 0)
   })
 })
 

@@ -166,6 +166,51 @@ describe('handles', () => {
       })
   })
 
+  it('may give anything where nothing is asked for', async () => {
+    for (const result of [true, 'done', 5, {}, Promise.resolve(false), Promise.resolve({ flushed: 1 })]) {
+      const anything = () => result as unknown as undefined
+      const handle = { write: () => 3, flush: anything, sync: anything, datasync: anything, close: anything }
+      await view(withHandle(handle), async (made) => {
+        const file = await made.open('/a', 'r+')
+        await file.write(Buffer.from('abc'), 0, 3, 0)
+        await file.datasync()
+        await file.sync()
+        await file.close()
+      })
+    }
+  })
+
+  it('that read less than they are asked for are asked for the rest, but where nobody knows how much there is', async () => {
+    const content = Buffer.from('0123456789')
+    for (const size of [10, undefined]) {
+      const fs: PathFilesystem = {
+        lstat: (path) => (path === '/' ? { type: 'directory' } : { size }),
+        open: () => ({
+          read: async (buffer, offset, length, position) =>
+            content.copy(buffer, offset, position, Math.min(position + Math.min(length, 4), 10)),
+        }),
+      }
+      await view(fs, async (made) => {
+        const file = await made.open('/a')
+        const { buffer, bytesRead } = await file.read(Buffer.alloc(20), 0, 20, 0)
+        assert.equal(buffer.toString('latin1', 0, bytesRead), size === undefined ? '0123' : '0123456789')
+        await file.close()
+      })
+    }
+  })
+
+  it('read on to where others have written', async () => {
+    const fs = new PathHandles()
+    fs.nodes.set('/a', Buffer.alloc(0))
+    await view(fs, async (made) => {
+      const reader = await made.open('/a')
+      await made.appendFile('/a', Buffer.alloc(120_000, 'x'))
+      const { bytesRead } = await reader.read(Buffer.alloc(120_000), 0, 120_000, 0)
+      assert.equal(bytesRead, 120_000)
+      await reader.close()
+    })
+  })
+
   it('are opened once, and all closed, when reads meet a file that was renamed', async () => {
     let open = 0
     class Counting extends PathHandles {

@@ -116,12 +116,12 @@ export class PathHandles extends WholeFiles {
     if ((flags & O_TRUNC) !== 0) this.nodes.set(path, Buffer.alloc(0))
     this.file(path)
     return {
+      // Never more than 50,000 bytes at a time, as sockets do.
       read: async (buffer, offset, length, position) => {
-        const part = this.file(path).subarray(position, position + length)
+        const part = this.file(path).subarray(position, position + Math.min(length, 50_000))
         buffer.set(part, offset)
         return { bytesRead: part.length }
       },
-      // Never more than 50,000 bytes at a time, as sockets do.
       write: async (buffer, offset, length, position) => {
         const count = Math.min(length, 50_000)
         const old = this.file(path)

@@ -29,8 +29,8 @@ describe('recognising', () => {
     [fs, 'memfs'],
     [vol, 'memfs'],
     [new Volume(), 'memfs'],
-    [fs.promises, 'methods of node:fs/promises'],
-    [{ promises: fs.promises }, '{ promises }'],
+    [fs.promises, 'promises of memfs'],
+    [{ promises: fs.promises }, 'promises of memfs'],
     [new Union().use(fs as never), 'unionfs'],
     [zenfs, 'sync methods of node:fs'],
     [zenfs.promises, 'methods of node:fs/promises'],
@@ -78,6 +78,16 @@ describe('recognising', () => {
     assert.ok(!(recognise(fs).fs.lstat!('/', caller) instanceof Promise))
   })
 
+  it('moves symlinks of memfs with their owner and times', async () => {
+    const { fs: inner } = memfs({})
+    inner.symlinkSync('nowhere', '/link')
+    inner.lchownSync('/link', 1, 2)
+    inner.lutimesSync('/link', 1, 2)
+    await recognise(inner).fs.rename!('/link', '/moved', caller)
+    const { uid, gid, mtimeMs } = inner.lstatSync('/moved')
+    assert.deepEqual([uid, gid, mtimeMs], [1, 2, 2000])
+  })
+
   it('says what is missing', () => {
     assert.throws(() => recognise({ fetch: nothing, close: nothing }), {
       name: 'TypeError',
@@ -86,6 +96,15 @@ describe('recognising', () => {
     })
     assert.throws(() => recognise({}), /it has no methods/)
     assert.throws(() => recognise(nodeFs), /node:fs needs the option `root`/)
+  })
+
+  it('of what is given as a filesystem by path refuses other kinds, with the fix', () => {
+    for (const object of [fs, nodeFs, zenfs, new Union(), createStorage(), new WholeFilesSync()])
+      assert.throws(() => fsFilesystem(object as PathFilesystem), {
+        code: 'ERR_DEVFUSE_OPTION',
+        message: /but one of the kind .*: give it to mountFs, or pass `recognise\(object\)\.fs`/,
+      })
+    fsFilesystem(Object.assign(new WholeFiles(), { lstatSync: nothing, readdirSync: nothing }))
   })
 
   it('mounts a directory of an object as its root', async () => {

@@ -8,7 +8,9 @@ export type Calls = Pick<
   FsCalls,
   | 'appendFile'
   | 'chmod'
+  | 'lchown'
   | 'lstat'
+  | 'lutimes'
   | 'mkdir'
   | 'open'
   | 'readFile'
@@ -261,8 +263,12 @@ export const cases: Record<string, Case> = {
     assert.ok(stats.isSymbolicLink())
     assert.equal(stats.size, 6)
     await assert.rejects(fs.stat(`${dir}/dangling`), code('ENOENT'))
+    await fs.lchown(`${dir}/link`, 1, 2)
+    await fs.lutimes(`${dir}/link`, 1_000_000, 1_234_567.5)
     await fs.rename(`${dir}/link`, `${dir}/moved`)
     assert.equal(await fs.readlink(`${dir}/moved`), 'target')
+    const moved = await fs.lstat(`${dir}/moved`)
+    assert.deepEqual([moved.uid, moved.gid, moved.mtimeMs], [1, 2, 1_234_567_500])
     await fs.unlink(`${dir}/moved`)
     await fs.unlink(`${dir}/dangling`)
     assert.equal(await text(fs, `${dir}/target`), 'behind')
@@ -285,6 +291,26 @@ export const cases: Record<string, Case> = {
     await fs.mkdir(`${dir}/d`)
     await fs.chmod(`${dir}/d`, 0o711)
     assert.equal((await fs.stat(`${dir}/d`)).mode & 0o7777, 0o711)
+  },
+
+  async 'shows when the entries of a directory were changed'(fs, dir) {
+    const [d, e] = [`${dir}/d`, `${dir}/e`]
+    for (const one of [d, e]) await fs.mkdir(one)
+    const steps: Record<string, () => Promise<unknown>> = {
+      mkdir: () => fs.mkdir(`${d}/sub`),
+      write: () => fs.writeFile(`${d}/f`, ''),
+      symlink: () => fs.symlink('f', `${d}/l`),
+      rename: () => fs.rename(`${d}/f`, `${d}/g`),
+      'move away': () => fs.rename(`${d}/g`, `${e}/g`),
+      'move back': () => fs.rename(`${e}/g`, `${d}/g`),
+      unlink: () => fs.unlink(`${d}/g`),
+      rmdir: () => fs.rmdir(`${d}/sub`),
+    }
+    for (const [name, step] of Object.entries(steps)) {
+      await fs.utimes(d, 1, 1)
+      await step()
+      assert.ok((await fs.stat(d)).mtimeMs > 1_600_000_000_000, name)
+    }
   },
 
   async 'keeps any name, and inode numbers'(fs, dir) {

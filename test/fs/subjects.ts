@@ -49,6 +49,7 @@ const CALLBACKS = [
 export const subjects: Record<string, Make> = {
   memfs: () => ({ fs: memfs({}).fs }),
   'memfs as { promises }': () => ({ fs: memfs({}).fs, options: { calls: 'async' } }),
+  'promises of memfs': () => ({ fs: memfs({}).fs.promises }),
   'memfs, believed by the kernel': () => ({
     fs: memfs({}).fs,
     options: { entryValid: 5, attrValid: 5, negativeValid: 5 },

@@ -178,6 +178,11 @@ export function mtimeTold(stats: StatsLike): number | undefined {
   return milliseconds(stats.mtimeMs, stats.mtime)
 }
 
+/** The number that an object has for a file, undefined where it tells none. */
+export function inoTold({ ino }: StatsLike): number | undefined {
+  return ino === undefined ? undefined : Number(ino) || undefined
+}
+
 /** Sets the size, and the blocks that it takes. */
 export function setSize(attr: Attr, size: number): void {
   attr.size = size

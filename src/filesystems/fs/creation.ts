@@ -54,6 +54,7 @@ export class Creation {
     const wrongMode = (attr.mode & 0o7777) !== (mode & 0o7777) && !isSymlinkMode(attr.mode)
     const untimed = stats.mtimeMs === undefined && stats.mtime === undefined && stats.mtimeNs === undefined
     if (untimed) tree.touched(node)
+    tree.touched(parent)
     if (!wrongOwner && !wrongMode && !untimed) return entry
     if (wrongOwner) yield* attempt(this.#setters.chown(node, caller.uid, gid, undefined, caller))
     if (wrongMode) yield* attempt(this.#setters.chmod(node, mode, undefined, caller))

@@ -9,20 +9,21 @@ import {
   FOPEN_KEEP_CACHE,
   FOPEN_NOFLUSH,
   FUSE_WRITE_CACHE,
+  writebackOpenFlags,
 } from '../../index.js'
 import type { CreateReply, Errno, FdData, Filesystem, OpenReply } from '../../index.js'
 import { HandleTable } from '../../inodes/index.js'
+import { setSize } from './attributes.js'
 import { isPromise, run, then, wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
 import { Content } from './content.js'
 import type { Creation } from './creation.js'
 import { codeOf, describe, failure, unsupported } from './failure.js'
 import type { Removal } from './removal.js'
-import { O_ACCMODE, O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_TRUNC } from '../../syscalls/index.js'
-import { OpenFile, flagsForObject } from './open-file.js'
+import { OpenFile, changes, flagsForObject } from './open-file.js'
 import { contentGiven, mayKeepPages } from './page-cache.js'
 import type { Awaitable, Caller, HandleLike } from './path-filesystem.js'
-import { S_IFREG } from '../../syscalls/index.js'
+import { O_APPEND, O_CREAT, O_EXCL, O_TRUNC, S_IFREG } from '../../syscalls/index.js'
 import type { PathNode } from './path-node.js'
 import { Slab } from './slab.js'
 import { StreamReader } from './stream-reader.js'
@@ -34,6 +35,8 @@ type Handlers = Required<
 
 export class Files {
   readonly table = new HandleTable<OpenFile>()
+  /** FUSE_WRITEBACK_CACHE was agreed on. */
+  writeback = false
   readonly #tree: Tree
   readonly #creation: Creation
   readonly #removal: Removal
@@ -51,14 +54,17 @@ export class Files {
         const node = this.#tree.inodes.get(request.nodeid)
         if (node === undefined) return ESTALE
         if (node.isDirectory) return EISDIR
-        if (this.#tree.options.readOnly && writes(request.flags)) return EROFS
-        return this.#open(node, request.flags, request) as OpenReply | Promise<OpenReply | Errno>
+        if (this.#tree.options.readOnly && changes(request.flags)) return EROFS
+        // Kernel: of a file for direct I/O it does not know the end.
+        const flags = node.sizeUnknown ? request.flags : this.#kept(request.flags)
+        return this.#open(node, flags, request) as OpenReply | Promise<OpenReply | Errno>
       },
       create: (request) => {
         const parent = this.#tree.inodes.get(request.nodeid)
         if (parent === undefined) return ESTALE
         if (this.#tree.options.readOnly) return EROFS
-        return run(this.#create(parent, request.name, request.flags, request.mode, request))
+        const flags = this.#kept(request.flags)
+        return run(this.#create(parent, request.name, flags, request.mode, request))
       },
       read: (request) => {
         const file = this.table.get(request.fh)
@@ -78,15 +84,17 @@ export class Files {
       flush: (request) => {
         const file = this.table.get(request.fh)
         if (file === undefined) return EBADF
-        if (file.handle?.flush !== undefined) return file.handle.flush() as undefined
-        return file.writable ? (file.node.content?.save(request) as undefined) : undefined
+        if (file.handle?.flush !== undefined) return then(file.handle.flush(), nothing) as undefined
+        return file.changes ? (file.node.content?.save(request) as undefined) : undefined
       },
       fsync: (request) => {
         const file = this.table.get(request.fh)
         if (file === undefined) return EBADF
         const { handle } = file
-        if (handle !== undefined)
-          return (request.fdatasync && handle.datasync ? handle.datasync() : handle.sync?.()) as undefined
+        if (handle !== undefined) {
+          const synced = request.fdatasync && handle.datasync ? handle.datasync() : handle.sync?.()
+          return then(synced, nothing) as undefined
+        }
         return file.node.content?.save(request) as undefined
       },
       release: (request) => {
@@ -100,6 +108,10 @@ export class Files {
   /** Ends what is still open: the mount is over. */
   async clear(caller: Caller): Promise<void> {
     for (const file of this.table) await run(this.#release(file, caller))
+  }
+
+  #kept(flags: number): number {
+    return this.writeback ? writebackOpenFlags(flags) : flags
   }
 
   #open(node: PathNode, flags: number, caller: Caller): Awaitable<OpenReply> {
@@ -127,7 +139,7 @@ export class Files {
   #reply(file: OpenFile): OpenReply {
     const { node, handle } = file
     let openFlags = 0
-    if (handle === undefined ? !file.writable : handle.flush === undefined) openFlags |= FOPEN_NOFLUSH
+    if (handle === undefined ? !file.changes : handle.flush === undefined) openFlags |= FOPEN_NOFLUSH
     if (node.sizeUnknown) openFlags |= FOPEN_DIRECT_IO
     else if (mayKeepPages(node, this.#tree)) openFlags |= FOPEN_KEEP_CACHE
     const fh = this.table.add(file)
@@ -137,8 +149,8 @@ export class Files {
 
   *#openContent(node: PathNode, flags: number, caller: Caller): Steps<OpenReply> {
     const { fs } = this.#tree
-    if (writes(flags) && fs.writeFile === undefined) throw unsupported('writing files')
-    if (fs.readFile === undefined && fs.createReadStream !== undefined && !writes(flags)) {
+    if (changes(flags) && fs.writeFile === undefined) throw unsupported('writing files')
+    if (fs.readFile === undefined && fs.createReadStream !== undefined && !changes(flags)) {
       const file = new OpenFile(node, flags)
       file.reader = new StreamReader((start, who) => fs.createReadStream!(node.path, { start }, who))
       return this.#reply(file)
@@ -153,7 +165,7 @@ export class Files {
       if (made) content.fresh()
       else if ((flags & O_TRUNC) !== 0) content.clear()
       else if (!node.gone) yield* wait(content.open(caller))
-      if (writes(flags)) yield* wait(content.need(Infinity))
+      if (changes(flags)) yield* wait(content.need(Infinity))
     } catch (error) {
       content.leave()
       throw error
@@ -208,8 +220,9 @@ export class Files {
     if (handle?.read !== undefined) {
       const buffer = this.#slab.take(size)
       const count = handle.read(buffer, 0, size, offset)
-      if (!isPromise(count)) return buffer.subarray(0, this.#bytesRead(node, offset, size, count))
-      return file.track(count.then((value) => buffer.subarray(0, this.#bytesRead(node, offset, size, value))))
+      if (!isPromise(count) && countOf(count, 'bytesRead', size) === size) return buffer
+      const all = run(this.#readRest(node, handle, buffer, offset, count))
+      return isPromise(all) ? file.track(all) : all
     }
     if (file.reader !== undefined)
       return file.reader.read(offset, size, caller).then((bytes) => {
@@ -222,11 +235,26 @@ export class Files {
     return then(file.reopened(this.#tree.fs, caller), () => this.#read(file, offset, size, caller))
   }
 
-  #bytesRead(node: PathNode, offset: number, size: number, result: number | { bytesRead: number }): number {
-    const count = countOf(result, 'bytesRead', size)
-    if (node.sizeUnknown && count < size && (count > 0 || offset > 0))
-      node.sizeRead = Math.max(node.sizeRead, offset + count)
-    return count
+  // Kernel: a short answer is the end of the file, but for direct I/O, whose callers get what there is.
+  *#readRest(
+    node: PathNode,
+    handle: HandleLike,
+    buffer: Uint8Array,
+    offset: number,
+    first: Awaitable<number | { bytesRead: number }>,
+  ): Steps<Uint8Array> {
+    const size = buffer.byteLength
+    let done = countOf(yield* wait(first), 'bytesRead', size)
+    if (node.sizeUnknown) {
+      if (done < size && (done > 0 || offset > 0)) node.sizeRead = Math.max(node.sizeRead, offset + done)
+      return buffer.subarray(0, done)
+    }
+    const end = Math.min(size, (node.attr?.size ?? 0) - offset)
+    for (let more = done; more > 0 && done < end; done += more) {
+      const count = handle.read!(buffer, done, size - done, offset + done)
+      more = countOf(yield* wait(count), 'bytesRead', size - done)
+    }
+    return buffer.subarray(0, done)
   }
 
   #write(
@@ -275,14 +303,16 @@ export class Files {
   }
 
   #wrote(file: OpenFile, end: number): void {
+    const { attr } = file.node
     if (end > file.written) file.written = end
+    if (attr !== undefined && end > attr.size) setSize(attr, end)
     this.#tree.touched(file.node)
   }
 
   *#release(file: OpenFile, caller: Caller): Steps<void> {
     const { node } = file
     try {
-      if (node.content !== undefined && file.handle === undefined && file.writable)
+      if (node.content !== undefined && file.handle === undefined && file.changes)
         yield* wait(node.content.save(caller))
       yield* wait(file.reader?.close())
       yield* wait(file.letGo())
@@ -296,9 +326,8 @@ export class Files {
   }
 }
 
-function writes(flags: number): boolean {
-  return (flags & O_ACCMODE) !== O_RDONLY || (flags & O_TRUNC) !== 0
-}
+/** What an object's method gives where nothing is asked for may be anything. */
+const nothing = (): void => undefined
 
 /** How many bytes a handle read or wrote. What is no such number would have us give out memory that nobody filled. */
 function countOf(result: unknown, name: 'bytesRead' | 'bytesWritten', most: number): number {

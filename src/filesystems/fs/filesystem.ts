@@ -11,6 +11,7 @@ import { names } from './names.js'
 import { resolvePathOptions } from './options.js'
 import type { PathOptions } from './options.js'
 import type { Caller, PathFilesystem } from './path-filesystem.js'
+import { requirePathFilesystem } from './recognise.js'
 import { Removal } from './removal.js'
 import { Setters } from './setters.js'
 import { Tree } from './tree.js'
@@ -50,9 +51,11 @@ export const NOBODY: Caller = { uid: 0, gid: 0, pid: 0, signal: new AbortControl
 
 /**
  * Makes an inode-level filesystem of a filesystem by path: for `mount`, for wrappers, for tests without a mount. `mountFs`
- * does this and the mounting in one call. Throws an `OptionError` for a bad option.
+ * does this and the mounting in one call. Throws an `OptionError` for a bad option, and for an object of another kind, which
+ * `recognise` makes one of.
  */
 export function fsFilesystem(fs: PathFilesystem, options: PathOptions = {}): FsFilesystem {
+  requirePathFilesystem(fs)
   return filesystemOver(fs, options, false)
 }
 
@@ -87,6 +90,7 @@ export function filesystemOver(fs: PathFilesystem, options: PathOptions, started
         throw new OptionError(
           '`init` of the object returned a promise: mount it with mountFs, which waits for it',
         )
+      files.writeback = negotiation.agreed.has('FUSE_WRITEBACK_CACHE')
       tree.revalidates = negotiation.agreed.has('FUSE_AUTO_INVAL_DATA')
     },
     async destroy() {

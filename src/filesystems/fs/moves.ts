@@ -1,7 +1,7 @@
 // RENAME: over existing targets and of open files, and for objects that can only copy and remove.
 import { EEXIST, EINVAL, ENOENT, ENOTEMPTY, EXDEV } from '../../index.js'
 import type { Errno } from '../../index.js'
-import { modeOf, mtimeTold } from './attributes.js'
+import { inoTold, modeOf, mtimeTold } from './attributes.js'
 import { run, wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
 import { readAll } from './content.js'
@@ -47,6 +47,9 @@ export class Moves {
       this.#removal.keepDirectory(from.parent)
       if (target !== undefined) tree.detach(target, to)
       tree.move(node, from, to)
+      for (const { parent } of [from, to]) tree.touched(parent)
+      if (node.isSymlink && node.remembered?.symlink === undefined)
+        yield* this.#keepLink(node, stats, to.parent.pathOf(to.name), caller)
       // Those that were opened while it moved.
       yield* this.#removal.letGo(node)
       if (target !== undefined) yield* this.#removal.settle(target, caller)
@@ -140,7 +143,9 @@ export class Moves {
         const mode = this.#tree.modeForObject(node.mode, false)
         yield* wait(fs.writeFile!(newPath, Buffer.from(bytes), { mode }, caller))
       }
-      if (stats !== undefined) yield* this.#keepTimes(node, stats, newPath, caller)
+      if (stats === undefined) return
+      const copied = yield* wait(this.#tree.lstat(newPath, caller))
+      if (copied !== undefined) yield* this.#keepTimes(node, stats, copied, newPath, caller)
       return
     }
     const mode = this.#tree.modeForObject(node.mode, true)
@@ -149,15 +154,29 @@ export class Moves {
       yield* this.#copy(child, `${path}/${name}`, `${newPath}/${name}`, false, caller)
   }
 
+  /** Some objects have to make a symlink anew to move it: it is the same all the same. */
+  *#keepLink(node: PathNode, stats: StatsLike, newPath: string, caller: Caller): Steps<void> {
+    const moved = yield* wait(this.#tree.lstat(newPath, caller))
+    if (moved === undefined) return
+    node.objectIno = inoTold(moved)
+    yield* this.#keepTimes(node, stats, moved, newPath, caller)
+  }
+
   /** A copy tells the time of copying, where it tells any. */
-  *#keepTimes(node: PathNode, stats: StatsLike, newPath: string, caller: Caller): Steps<void> {
+  *#keepTimes(
+    node: PathNode,
+    stats: StatsLike,
+    copied: StatsLike,
+    newPath: string,
+    caller: Caller,
+  ): Steps<void> {
     const { fs, options } = this.#tree
     const { atime, mtime, atimensec = 0, mtimensec = 0 } = this.#tree.attr(node, stats)
-    const copied = yield* wait(this.#tree.lstat(newPath, caller))
-    const told = copied === undefined ? undefined : mtimeTold(copied)
-    if (told === undefined) return
+    const told = mtimeTold(copied)
+    if (told === undefined || told === mtimeTold(stats)) return
     const seconds = mtime + mtimensec / 1e9
-    if (fs.utimes !== undefined) yield* wait(fs.utimes(newPath, atime + atimensec / 1e9, seconds, caller))
+    if (fs.utimes !== undefined && !node.isSymlink)
+      yield* wait(fs.utimes(newPath, atime + atimensec / 1e9, seconds, caller))
     else if (options.remember) Object.assign(node.remember(), { mtime: seconds, mtimeThen: told })
   }
 

@@ -112,6 +112,7 @@ export function names(tree: Tree, creation: Creation, removal: Removal, moves: M
     yield* wait(fs.link(node.path, path, caller))
     const stats = yield* wait(tree.lstat(path, caller))
     if (stats === undefined) return ENOENT
+    tree.touched(parent)
     if (!parent.children?.has(name) && (stats.nlink ?? 1) > 1) tree.name(node, parent, name)
     return tree.entry(parent, name, stats)
   }

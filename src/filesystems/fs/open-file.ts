@@ -22,6 +22,11 @@ export function flagsForObject(flags: number): number {
   return flags & PASSED_ON
 }
 
+/** Whether opening with `flags` is a change, or may lead to one: O_TRUNC is, whatever the access mode. */
+export function changes(flags: number): boolean {
+  return (flags & O_ACCMODE) !== O_RDONLY || (flags & O_TRUNC) !== 0
+}
+
 export class OpenFile {
   readonly node: PathNode
   readonly flags: number
@@ -47,6 +52,11 @@ export class OpenFile {
     return (this.flags & O_ACCMODE) !== O_RDONLY
   }
 
+  /** Whether closing it may have something to save. */
+  get changes(): boolean {
+    return changes(this.flags)
+  }
+
   get appends(): boolean {
     return (this.flags & O_APPEND) !== 0
   }
@@ -55,6 +65,11 @@ export class OpenFile {
   get atPositions(): OpenFile {
     for (const other of this.node.opens ?? [])
       if (other.writable && !other.appends && other.handle !== undefined) return other
+    return this.ownPositions
+  }
+
+  /** {@link positioned}, made when first needed. */
+  get ownPositions(): OpenFile {
     return (this.positioned ??= new OpenFile(this.node, this.flags & ~O_APPEND))
   }
 

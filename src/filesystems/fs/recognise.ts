@@ -5,7 +5,7 @@ import type { PathFilesystem } from './path-filesystem.js'
 import { callback } from './shapes/callback.js'
 import { justBash } from './shapes/just-bash.js'
 import { nodeFsModule, nodeFsPromises } from './shapes/node-fs.js'
-import { memfs } from './shapes/memfs.js'
+import { memfs, memfsPromises } from './shapes/memfs.js'
 import { mountx, promises, withPromises } from './shapes/promises.js'
 import { rooted } from './shapes/rooted.js'
 import { has } from './shapes/shape.js'
@@ -35,12 +35,16 @@ export const shapes: readonly Shape[] = [
   memfs,
   vfs,
   sync,
+  memfsPromises,
   withPromises,
   mountx,
   promises,
   callback,
   byPath,
 ]
+
+/** Kinds whose methods have other names, take other arguments or answer otherwise than those of the contract. */
+const FOREIGN = new Set<Shape>([nodeFsModule, union, unstorage, justBash, memfs, vfs, callback])
 
 /** What {@link recognise} found. */
 export interface Recognised {
@@ -54,6 +58,29 @@ export interface Recognised {
  * is of no known kind.
  */
 export function recognise(fsLike: object, options: ShapeOptions = {}): Recognised {
+  const thing = thingOf(fsLike)
+  const shape = shapes.find((one) => one.fits(thing, options))
+  if (shape === undefined) throw new OptionError(whatIsMissing(thing))
+  const fs = shape.adapt(thing, options)
+  // Real directories are not made into a root by putting it before paths.
+  const isReal = shape === nodeFsModule || shape === nodeFsPromises
+  return { shape: shape.name, fs: isReal ? fs : rooted(fs, options.root ?? '/') }
+}
+
+/** Throws an `OptionError` for what can be no {@link PathFilesystem} because its methods are those of another kind. */
+export function requirePathFilesystem(fsLike: object): void {
+  const thing = thingOf(fsLike)
+  const shape = shapes.find((one) => one.fits(thing, {}))
+  if (shape === undefined) return
+  // What has sync methods may have those of the contract beside them; beside promises they take callbacks.
+  const foreign = FOREIGN.has(shape) || (shape === sync && !byPath.fits(thing, {}))
+  if (foreign || withPromises.fits(thing, {}))
+    throw new OptionError(
+      `this object is no filesystem by path, but one of the kind ${shape.name}: give it to mountFs, or pass \`recognise(object).fs\``,
+    )
+}
+
+function thingOf(fsLike: object): Thing {
   if (typeof fsLike !== 'object' || fsLike === null) {
     const given = fsLike === null ? 'null' : `a ${typeof fsLike}`
     const fix = typeof fsLike === 'function' ? '; where it is a class, make one with `new`' : ''
@@ -61,13 +88,7 @@ export function recognise(fsLike: object, options: ShapeOptions = {}): Recognise
   }
   if (isPromise(fsLike))
     throw new OptionError('an object is needed that is a filesystem, not a promise of one: `await` it first')
-  const thing = fsLike as Thing
-  const shape = shapes.find((one) => one.fits(thing, options))
-  if (shape === undefined) throw new OptionError(whatIsMissing(thing))
-  const fs = shape.adapt(thing, options)
-  // Real directories are not made into a root by putting it before paths.
-  const isReal = shape === nodeFsModule || shape === nodeFsPromises
-  return { shape: shape.name, fs: isReal ? fs : rooted(fs, options.root ?? '/') }
+  return fsLike as Thing
 }
 
 function whatIsMissing(thing: Thing): string {

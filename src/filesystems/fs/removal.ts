@@ -7,6 +7,7 @@ import { run, wait } from './awaitable.js'
 import type { Steps } from './awaitable.js'
 import type { Caller } from './path-filesystem.js'
 import { S_IFDIR, S_IFMT } from '../../syscalls/index.js'
+import type { OpenFile } from './open-file.js'
 import type { PathNode } from './path-node.js'
 import { namesIn } from './listing.js'
 import type { Tree } from './tree.js'
@@ -36,6 +37,7 @@ export class Removal {
           yield* this.#inPeace(node, () => this.remove(parent.pathOf(name), caller))
       }
       this.keepDirectory(parent)
+      tree.touched(parent)
       tree.detach(node, { parent, name })
       yield* this.settle(node, caller)
     } finally {
@@ -64,6 +66,7 @@ export class Removal {
         return EOPNOTSUPP
       }
       this.keepDirectory(parent)
+      tree.touched(parent)
       tree.detach(node, { parent, name })
     } finally {
       tree.tidy(node)
@@ -92,7 +95,12 @@ export class Removal {
       yield* wait(node.content.need(Infinity))
       return false
     }
-    if (fs.open === undefined || fs.stableHandles || fs.rename === undefined) return false
+    if (fs.open === undefined) return false
+    if (fs.stableHandles) {
+      yield* this.#keepPositions(node, caller)
+      return false
+    }
+    if (fs.rename === undefined) return false
     const name = `.fuse_hidden_${this.#mount}_${++this.#hidden}`
     const path = `/${name}`
     yield* this.letGo(node)
@@ -106,6 +114,24 @@ export class Removal {
     node.hiddenPath = path
     node.moved()
     return true
+  }
+
+  /** What only appends gets a handle that writes at positions while there is a path to open: pages of a mapping have places. */
+  *#keepPositions(node: PathNode, caller: Caller): Steps<void> {
+    const appending = [...node.opens!].filter((file) => file.writable && file.appends)
+    const isOpen = (file: OpenFile): boolean => node.opens?.has(file) ?? false
+    for (const file of appending) {
+      // Released while another one was opened.
+      if (!isOpen(file)) continue
+      try {
+        yield* wait(file.ownPositions.reopened(this.#tree.fs, caller))
+      } catch {
+        // The name goes all the same; a write to a place will say what is wrong.
+      }
+      if (isOpen(file)) continue
+      yield* wait(file.positioned?.letGo())
+      file.positioned?.leave()
+    }
   }
 
   /** Undoes the hiding of {@link keepOpen}: what was to take the file's place did not. */

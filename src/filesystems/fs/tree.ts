@@ -3,7 +3,7 @@
 import { InodeTable } from '../../inodes/index.js'
 import { ENOENT } from '../../index.js'
 import type { Entry, Errno } from '../../index.js'
-import { attrOf, copyOf, modeOf, overlay, setMtime, setSize, typeOf } from './attributes.js'
+import { attrOf, copyOf, inoTold, modeOf, overlay, setMtime, setSize, typeOf } from './attributes.js'
 import { isPromise, then } from './awaitable.js'
 import { describe } from './failure.js'
 import type { ResolvedFsOptions } from './options.js'
@@ -103,7 +103,7 @@ export class Tree {
   /** The node of what was found under a name: the one that is known, or a new one. */
   adopt(parent: PathNode, name: string, stats: StatsLike): PathNode {
     const known = parent.children?.get(name)
-    const told = stats.ino === undefined ? undefined : Number(stats.ino) || undefined
+    const told = inoTold(stats)
     if (known !== undefined) {
       if (this.#isStill(known, stats, told)) return known
       this.detach(known, { parent, name })
@@ -224,7 +224,7 @@ export class Tree {
     return this.keepsAccess ? bits | (isDirectory ? 0o700 : 0o600) : bits
   }
 
-  /** Notes that content was changed: an object without times would show none of it. */
+  /** Notes that the content of a file or directory was changed: an object without times would show none of it. */
   touched(node: PathNode): void {
     if (!this.options.remember || (node.timed && node.remembered?.mtime === undefined)) return
     const now = Date.now() / 1000

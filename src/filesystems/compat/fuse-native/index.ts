@@ -144,10 +144,14 @@ class FuseNative extends Resource {
 const statics = {
   /** Detaches whatever FUSE mount is at a path, also one whose server has died. */
   unmount: (mnt: string, done: Done = () => undefined): void => {
-    const session = sessions.get(resolve(mnt))
-    callbackify(() =>
-      session === undefined ? unmount(mnt, { lazy: true }) : session.unmount({ lazy: true }),
-    )(done)
+    const path = resolve(mnt)
+    const session = sessions.get(path)
+    callbackify(async () => {
+      if (session === undefined) return unmount(mnt, { lazy: true })
+      await session.unmount({ lazy: true })
+      // The path is free, though files that are open keep the session going.
+      if (sessions.get(path) === session) sessions.delete(path)
+    })(done)
   },
   beforeMount,
   beforeUnmount,

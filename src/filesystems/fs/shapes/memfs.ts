@@ -3,13 +3,13 @@
 import { isPromise, run, wait } from '../awaitable.js'
 import type { Steps } from '../awaitable.js'
 import { typeOf } from '../attributes.js'
-import type { Caller, PathFilesystem } from '../path-filesystem.js'
+import type { Caller, PathFilesystem, StatsLike } from '../path-filesystem.js'
 import { S_IFDIR, S_IFLNK } from '../../../syscalls/index.js'
 import { promiseFilesystem } from './promises.js'
 import { has } from './shape.js'
 import type { Shape, Thing } from './shape.js'
 import { syncFilesystem } from './sync.js'
-import { traitsOf } from './traits.js'
+import { isMemfs, traitsOf } from './traits.js'
 
 /** The filesystem, with renames and chmod that do what they say. */
 export function withMemfsWays(fs: PathFilesystem): PathFilesystem {
@@ -20,9 +20,23 @@ export function withMemfsWays(fs: PathFilesystem): PathFilesystem {
     if (source && typeOf(source) === S_IFLNK) {
       const link = yield* wait(fs.readlink!(from, caller))
       yield* wait(fs.symlink!(String(link), to, null, caller))
+      yield* likeBefore(to, source, caller)
       yield* wait(fs.unlink!(from, caller))
     } else {
       yield* wait(fs.rename!(from, to, caller))
+    }
+  }
+
+  /** Owner and times of a symlink that was made anew. It moves all the same where they may not be set. */
+  function* likeBefore(path: string, before: StatsLike, caller: Caller): Steps<void> {
+    const { uid, gid, atimeMs, mtimeMs } = before
+    try {
+      if (uid !== undefined && gid !== undefined)
+        yield* wait(fs.lchown?.(path, Number(uid), Number(gid), caller))
+      if (atimeMs !== undefined && mtimeMs !== undefined)
+        yield* wait(fs.lutimes?.(path, Number(atimeMs) / 1000, Number(mtimeMs) / 1000, caller))
+    } catch {
+      // An owner may be nobody's to give.
     }
   }
 
@@ -66,13 +80,34 @@ function withoutChmod<Handle extends object>(handle: Handle): Handle {
 export const memfs: Shape = {
   name: 'memfs',
   needs: 'lstatSync and openSync of a memfs volume',
-  fits: (thing) =>
-    ('__vol' in thing || has(thing, 'fromJSON', 'toJSON')) &&
-    has(thing, 'lstatSync', 'openSync', 'renameSync'),
+  fits: (thing) => isMemfs(thing) && has(thing, 'lstatSync', 'openSync', 'renameSync'),
   adapt: (thing, { calls }) =>
     withMemfsWays(
       calls === 'async' && typeof thing['promises'] === 'object'
         ? promiseFilesystem(thing['promises'] as Thing, traitsOf(thing))
         : syncFilesystem(thing, traitsOf(thing)),
     ),
+}
+
+/** The volume that promises of memfs carry. */
+function volumeOf(promises: Thing): Thing | undefined {
+  const volume = promises['fs'] as Thing | undefined | null
+  return typeof volume === 'object' && volume !== null && isMemfs(volume) ? volume : undefined
+}
+
+function promisesIn(thing: Thing): Thing {
+  return (thing['promises'] ?? thing) as Thing
+}
+
+export const memfsPromises: Shape = {
+  name: 'promises of memfs',
+  needs: 'lstat and open of a memfs volume’s promises',
+  fits(thing) {
+    const promises = promisesIn(thing)
+    return volumeOf(promises) !== undefined && has(promises, 'lstat', 'open', 'rename')
+  },
+  adapt(thing) {
+    const promises = promisesIn(thing)
+    return withMemfsWays(promiseFilesystem(promises, traitsOf(volumeOf(promises)!)))
+  },
 }

@@ -6,13 +6,18 @@ import type { Thing } from './shape.js'
 export type Traits = Pick<PathFilesystem, 'readOnly' | 'stableHandles' | 'checksPermissions'>
 
 export function traitsOf(thing: Thing): Traits {
-  const memfs = '__vol' in thing || has(thing, 'fromJSON', 'toJSON')
+  const memfs = isMemfs(thing)
   return {
     // Their handles hold the file itself; others hold a path, or nobody knows what.
     stableHandles: memfs,
     checksPermissions: memfs || isUnion(thing),
     ...(thing['readonly'] === true && { readOnly: true }),
   }
+}
+
+/** A volume of memfs, or what it has for node:fs. */
+export function isMemfs(thing: Thing): boolean {
+  return '__vol' in thing || has(thing, 'fromJSON', 'toJSON')
 }
 
 /** unionfs: other filesystems, one over the other. */
