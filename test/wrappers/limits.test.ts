@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { constants } from 'node:fs'
 import { describe, it } from 'node:test'
-import { EIO, ENOSPC, FOPEN_NOFLUSH, FOPEN_PASSTHROUGH, connect } from 'devfuse'
+import { EIO, ENOSPC, FOPEN_NOFLUSH, FOPEN_PASSTHROUGH, FUSE_WRITE_CACHE, connect } from 'devfuse'
 import type { Filesystem } from 'devfuse'
 import { STATX_MODE } from 'devfuse/syscalls'
 import { faults, limit } from 'devfuse/wrappers'
@@ -95,6 +95,32 @@ describe('faults', { skip }, () => {
     assert.equal(await writing.readFile('/f', 'utf8'), 'abcd456789')
   })
 
+  it('cut no write out of the page cache, of which the rest would be lost, and do not count it', async () => {
+    const sizes: number[] = []
+    const inner: Filesystem = {
+      write: ({ size, data }) => (sizes.push(data.byteLength), size),
+      statfs: () => ({}),
+    }
+    const rules: FaultRule[] = [
+      { short: 0.5, times: 1 },
+      { operation: 'write', short: 0.25, latency: 1 },
+    ]
+    await using kernel = await connect(faults(inner, rules))
+    await kernel.send('statfs')
+    const found: unknown[] = []
+    for (const writeFlags of [FUSE_WRITE_CACHE, 0, FUSE_WRITE_CACHE, 0]) {
+      const { value } = await kernel.send('write', { nodeid: 2, size: 8, data: Buffer.alloc(8), writeFlags })
+      found.push(value)
+    }
+    assert.deepEqual(
+      [found, sizes],
+      [
+        [8, 4, 8, 2],
+        [8, 4, 8, 2],
+      ],
+    )
+  })
+
   it('leave sizes alone that are not those of reads and writes', async (t) => {
     const fs = viewed(t, faults(await filled({ '/f': '01234567' }), [{ short: 0.5 }]))
     await fs.truncate('/f', 6)
@@ -154,6 +180,12 @@ describe('faults', { skip }, () => {
       [{ errno: 9999 }, /`errno` .* not 9999/],
     ]
     for (const [rule, message] of wrong) assert.throws(() => faults({}, [{ errno: 'EIO', ...rule }]), message)
+    assert.throws(() => faults({}, [{ operation: 'getattr', short: 0.5 }]), /`short` .* not for getattr/)
+    assert.throws(
+      () => faults({}, [{ operation: 'getattr', short: 0.5, latency: 5 }]),
+      /`short` .* read and write/,
+    )
+    faults({}, [{ operation: ['getattr', 'write'], short: 0.5 }])
     faults({}, [{ errno: -28, path: '/', times: Infinity, latency: [5, 5] }])
     assert.throws(() => faults({}, [{ hang: false }]), /no effect/)
     assert.throws(() => faults({}, [5 as FaultRule]), /a fault takes an object/)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { constants, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { EIO, ENODATA, ENOENT, ENOTDIR, connect } from 'devfuse'
+import { EACCES, EIO, ENODATA, ENOENT, ENOTDIR, connect } from 'devfuse'
 import type { AttrReply, Filesystem } from 'devfuse'
 import { mirror } from 'devfuse/mirror'
 import { owner, pipe, readonly, subdir, trace, union } from 'devfuse/wrappers'
@@ -237,6 +237,37 @@ describe('trace', { skip }, () => {
         ['listxattr', -4, true, true],
       ],
     )
+  })
+  it('changes no answer when its sink fails, and says so once', { timeout: 60_000 }, async () => {
+    const owed = { lookups: 0, opens: 0 }
+    const inner: Filesystem = {
+      lookup: () => (owed.lookups++, { nodeid: 2, attr }),
+      mkdir: () => Promise.resolve((owed.lookups++, { nodeid: 2, attr })),
+      getattr: () => Promise.reject(Object.assign(new Error('no'), { code: 'EACCES' })),
+      open: () => ({ fh: ++owed.opens }),
+      release: () => void owed.opens--,
+      forget: ({ nlookup }) => void (owed.lookups -= nlookup),
+    }
+    const sinks = [() => assert.fail('log full'), () => Promise.reject(new Error('log full'))]
+    for (const sink of sinks) {
+      const warned: unknown[] = []
+      const hear = (warning: unknown): unknown => warned.push(warning)
+      process.on('warning', hear)
+      const onWarning = (warning: unknown): void => assert.fail(String(warning))
+      const kernel = await connect(trace(inner, sink as () => void), { onWarning })
+      const errors: number[] = []
+      for (const name of ['lookup', 'mkdir', 'open', 'getattr'] as const)
+        errors.push((await kernel.send(name, { nodeid: 2, name: 'd' })).error)
+      await kernel.send('release', { nodeid: 2, fh: 1 })
+      kernel.tell('forget', { nodeid: 2, nlookup: 2 })
+      await kernel.close()
+      await new Promise(setImmediate)
+      process.off('warning', hear)
+      assert.deepEqual(errors, [0, 0, 0, EACCES])
+      assert.deepEqual(owed, { lookups: 0, opens: 0 })
+      assert.match(String(warned), /^DevfuseWarning: the sink of trace\(\) failed.*: log full$/)
+      assert.equal(warned.length, 1)
+    }
   })
 })
 

@@ -1,8 +1,9 @@
 // The rules of faults(): what one may say, which calls it concerns, and the dice.
-import { OptionError, errnoName, errnoOf } from '../../index.js'
+import { FUSE_WRITE_CACHE, OptionError, errnoName, errnoOf } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
 import { checkNames, checkOption, isInteger, isWithin } from './checks.js'
 import { handlerInfo } from './proxy.js'
+import type { AnyCall } from './proxy.js'
 
 /** When to fail, and how. Everything that a rule does not say applies to all; latency goes before the other effects. */
 export interface FaultRule {
@@ -20,7 +21,12 @@ export interface FaultRule {
   errno?: string | number
   /** Waits before anything else, in milliseconds; two numbers are a range. */
   latency?: number | readonly [number, number]
-  /** Reads and writes only this share of what is asked, 0 to 1, but a byte at least. */
+  /**
+   * Reads and writes only this share of what is asked, 0 to 1, but a byte at least; a rule without another effect concerns nothing
+   * else. Only of a file that is opened with FOPEN_DIRECT_IO read(2) is short. Otherwise the kernel reads for its page cache, even
+   * with O_DIRECT: there a short answer is the end of the file, or with FUSE_WRITEBACK_CACHE the rest is zeros. Writes out of the
+   * page cache (FUSE_WRITE_CACHE: mmap(2), FUSE_WRITEBACK_CACHE) are not cut: the rest would be lost, and no call fail.
+   */
   short?: number
   /** Never answers, until the caller is interrupted (EINTR) or the session ends. */
   hang?: boolean
@@ -31,6 +37,7 @@ export interface Armed {
   rule: FaultRule
   errno: number | undefined
   operations: ReadonlySet<HandlerName> | undefined
+  onlyShort: boolean
   seen: number
   struck: number
 }
@@ -68,14 +75,22 @@ const FIT: Record<keyof FaultRule, readonly [string, (value: unknown) => boolean
 const isPath = (value: unknown): boolean =>
   typeof value === 'string' && (value === '/' || (value.startsWith('/') && !value.endsWith('/')))
 
+const CUT: readonly HandlerName[] = ['read', 'write']
 const SILENT: ReadonlySet<HandlerName> = new Set(['forget', 'release', 'releasedir'])
+
+/** Whether `short` cuts this call. Kernel: of a WRITE out of the page cache it never looks how much was written. */
+export function isCut(name: HandlerName, request: AnyCall): boolean {
+  return name === 'read' || (name === 'write' && ((request.writeFlags as number) & FUSE_WRITE_CACHE) === 0)
+}
 
 /** Whether a rule is about this call. */
 export function concerns(
-  { operations, rule: { path } }: Armed,
+  { operations, onlyShort, rule: { path } }: Armed,
   name: HandlerName,
+  request: AnyCall,
   pathOf: () => string,
 ): boolean {
+  if (onlyShort && !isCut(name, request)) return false
   if (operations === undefined ? SILENT.has(name) : !operations.has(name)) return false
   if (path === undefined) return true
   if (typeof path === 'string') return path === pathOf()
@@ -94,9 +109,15 @@ export function arm(rule: FaultRule): Armed {
   const strange = [...(operations ?? [])].find((name) => !handlerInfo.has(name))
   if (strange !== undefined)
     throw new OptionError(`a fault is for the operation \`${strange}\`, which no filesystem has`)
-  if (EFFECTS.every((effect) => rule[effect] === undefined || rule[effect] === false))
-    throw new OptionError(`a fault without ${EFFECTS.join(', ')} has no effect`)
-  return { rule, errno: errno === undefined ? undefined : errnoIn(errno), operations, seen: 0, struck: 0 }
+  const effects = EFFECTS.filter((effect) => rule[effect] !== undefined && rule[effect] !== false)
+  if (effects.length === 0) throw new OptionError(`a fault without ${EFFECTS.join(', ')} has no effect`)
+  if (effects.includes('short') && operations !== undefined && !CUT.some((name) => operations.has(name)))
+    throw new OptionError(
+      `option \`short\` of a fault is for ${CUT.join(' and ')}, not for ${[...operations].join(', ')}`,
+    )
+  const onlyShort = effects.length === 1 && effects[0] === 'short'
+  const errnoNumber = errno === undefined ? undefined : errnoIn(errno)
+  return { rule, errno: errnoNumber, operations, onlyShort, seen: 0, struck: 0 }
 }
 
 function errnoIn(errno: unknown): number | undefined {

@@ -2,7 +2,7 @@
 import { EINTR, OptionError } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
 import { checkNames, checkOption, isInteger, shown } from './checks.js'
-import { arm, concerns, mulberry32 } from './fault-rules.js'
+import { arm, concerns, isCut, mulberry32 } from './fault-rules.js'
 import type { Armed, FaultRule } from './fault-rules.js'
 import { Paths } from './paths.js'
 import { changed, forOneThread, served, settle, wrap } from './proxy.js'
@@ -33,7 +33,7 @@ export function faults<Fs extends AnyFilesystem>(
   const paths = new Paths()
   const strike = (name: HandlerName, request: AnyCall): Armed | undefined =>
     armed.find((one) => {
-      if (!concerns(one, name, () => paths.of(name, request))) return false
+      if (!concerns(one, name, request, () => paths.of(name, request))) return false
       const { after = 0, times = Infinity, probability = 1 } = one.rule
       if (one.seen++ < after || one.struck >= times || random() >= probability) return false
       return ++one.struck > 0
@@ -68,7 +68,7 @@ function suffer(
   }
   if (hang) return later(request, undefined).then(() => EINTR)
   if (errno !== undefined) return errno
-  if (short === undefined || (name !== 'read' && name !== 'write')) return next()
+  if (short === undefined || !isCut(name, request)) return next()
   const { size, data } = request as unknown as { size: number; data?: Uint8Array }
   const less = Math.max(1, Math.floor(size * short))
   return next(

@@ -1,15 +1,20 @@
 // limit(): a filesystem that is slower, or smaller, than it is.
-import { EINTR, EIO, ENOSPC, OptionError } from '../../index.js'
+import { EIO, ENOSPC, OptionError } from '../../index.js'
 import type { HandlerName } from '../../protocol/index.js'
-import { Bucket } from './bucket.js'
 import { checkNames, checkOption, isWithin } from './checks.js'
-import { attempt, forOneThread, isPromise, served, wrap } from './proxy.js'
+import { attempt, forOneThread, served, wrap } from './proxy.js'
 import type { AnyCall, AnyFilesystem, Next } from './proxy.js'
+import { Rates } from './rates.js'
 import { Space } from './space.js'
 
 /** Options of {@link limit}; what is left out is not limited. */
 export interface LimitOptions {
-  /** Bytes that reads and writes may move in a second. A second's worth may be moved at once. */
+  /**
+   * Bytes that reads and writes may move in a second. A second's worth may be moved at once. A write begins when all that it brings
+   * may be moved. What a read moves shows in its answer only, so one that asks for more than a second's worth begins as soon as
+   * that much may be moved, and those behind it wait for the rest. What was not moved after all (the end of the file, a short
+   * write, a failure) does not count. An answer `{ fd, offset, size }` counts with its `size`, though the file may end before.
+   */
   bytesPerSecond?: number
   /** Requests in a second, FORGET not counted. */
   operationsPerSecond?: number
@@ -20,11 +25,11 @@ export interface LimitOptions {
 }
 
 /**
- * Limits the rate and the size of `inner`. What exceeds the rate waits, in order. What would exceed the size is ENOSPC, and statfs
- * tells the limit and what is left of it. Counted is by how much files grow and shrink through this wrapper, beginning with `used`; a
- * file that is removed gives its bytes back with its last FORGET. Files are opened without passthrough where `inner` has
- * handlers for reading and writing, so that they can be met. Several threads would each count by themselves, so the result is
- * not `shareable`.
+ * Limits the rate and the size of `inner`. What exceeds the rate waits, in order; a caller that is interrupted meanwhile gets EINTR, costs
+ * nothing, and those behind it move up. What would exceed the size is ENOSPC, and statfs tells the limit and what is left of it.
+ * Counted is by how much files grow and shrink through this wrapper, beginning with `used`; a file that is removed gives its bytes
+ * back with its last FORGET. Files are opened without passthrough where `inner` has handlers for reading and writing, so that they
+ * can be met. Several threads would each count by themselves, so the result is not `shareable`.
  *
  * ```ts
  * await mount('/mnt', limit(filesystem, { bytesPerSecond: 1e6, size: 100 * 2 ** 20 }))
@@ -44,8 +49,7 @@ export function limit<Fs extends AnyFilesystem>(inner: Fs, options: LimitOptions
     checkOption('limit()', 'used', used, 'a number of bytes, 0 or more', isWithin(0, Number.MAX_VALUE))
     if (size === undefined) throw new OptionError('option `used` of limit() says nothing without `size`')
   }
-  const bytes = bytesPerSecond === undefined ? undefined : new Bucket(bytesPerSecond)
-  const calls = operationsPerSecond === undefined ? undefined : new Bucket(operationsPerSecond)
+  const rates = new Rates(operationsPerSecond, bytesPerSecond)
   const space = size === undefined ? undefined : new Space(size, used ?? 0)
 
   const answered = (name: HandlerName, request: AnyCall, answer: unknown, reserved: number): unknown => {
@@ -70,12 +74,7 @@ export function limit<Fs extends AnyFilesystem>(inner: Fs, options: LimitOptions
         space?.forget(request)
         return next()
       }
-      const moved = name === 'read' || name === 'write' ? (request.size as number) : 0
-      const turns = [calls?.take(1), moved > 0 ? bytes?.take(moved) : undefined]
-      if (!turns.some(isPromise)) return work(name, request, next)
-      return Promise.all(turns.filter((turn) => turn !== undefined)).then(() =>
-        request.signal.aborted ? EINTR : work(name, request, next),
-      )
+      return rates.pass(name, request, () => work(name, request, next))
     },
     space === undefined ? [] : ['statfs'],
   )

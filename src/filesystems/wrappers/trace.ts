@@ -1,12 +1,14 @@
 // trace(): tells of every call of a filesystem and of its answer.
-import { checkOption } from './checks.js'
-import { isPromise, wrap } from './proxy.js'
+import { DevfuseWarning } from '../../index.js'
+import { checkOption, shown } from './checks.js'
+import { attempt, isPromise, wrap } from './proxy.js'
 import type { AnyFilesystem } from './proxy.js'
 import { TraceEvent } from './trace-event.js'
 
 /**
  * Calls `sink` with a {@link TraceEvent} for every call of `inner` that has been answered; by default a line for each goes to stderr.
- * `init` and `destroy` are no requests, and reads and writes of a passthrough file never reach the filesystem.
+ * `init` and `destroy` are no requests, and reads and writes of a passthrough file never reach the filesystem. A sink that throws changes
+ * no answer: the first time is reported by `process.emitWarning` (ERR_DEVFUSE_TRACE), and it goes on being called.
  *
  * ```ts
  * await mount('/mnt', trace(filesystem, ({ operation, microseconds }) => histogram[operation].record(microseconds)))
@@ -19,10 +21,25 @@ export function trace<Fs extends AnyFilesystem>(
   sink: (event: TraceEvent) => void = (event) => console.error(String(event)),
 ): Fs {
   checkOption('trace()', 'sink', sink, 'a function', (value) => typeof value === 'function')
+  let reported = false
+  const failed = (error: unknown): void => {
+    if (reported) return
+    reported = true
+    const what = error instanceof Error ? error.message : shown(error)
+    const message = `the sink of trace() failed, which is reported only once: ${what}`
+    process.emitWarning(new DevfuseWarning('ERR_DEVFUSE_TRACE', message, error))
+  }
   return wrap(inner, (operation, request, next) => {
     const started = performance.now()
-    const tell = (outcome: { result?: unknown; error?: unknown }, async: boolean): void =>
-      sink(new TraceEvent(operation, request, outcome, started, async))
+    const tell = (outcome: { result?: unknown; error?: unknown }, async: boolean): void => {
+      const event = new TraceEvent(operation, request, outcome, started, async)
+      // The call has been carried out: an error in its place would leave its lookups and handles to nobody.
+      void attempt(
+        () => sink(event),
+        () => undefined,
+        failed,
+      )
+    }
     let result: unknown
     try {
       result = next()
