@@ -38,7 +38,17 @@ app "$place/app"
 app "$plain"
 npm_case() { expect 300 "$1" bash -euc -o pipefail "cd \"\$place/app\"; $2"; }
 
-expect 600 install bash -euc 'cd "$place/app"; npm install --cache="$place/cache" "$@"; find node_modules -type f | wc -l >&3' - "${packages[@]}"
+# What the network does is no filesystem's fault, and is tried again.
+export complaints=$work/complaints
+expect 600 install bash -euc -o pipefail 'cd "$place/app"
+  tries=0
+  until npm install --cache="$place/cache" "$@" 2>&1 | tee "$complaints"; do
+    tries=$((tries + 1))
+    test $tries -lt 4
+    grep -E "npm error (code (ETIMEDOUT|ECONN|EAI_AGAIN|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|E429|E5|ERR_SOCKET)|network)" "$complaints"
+    sleep $((tries * 5))
+  done
+  find node_modules -type f | wc -l >&3' - "${packages[@]}"
 npm_case ls 'npm ls --all'
 npm_case cache 'npm cache verify --cache="$place/cache"'
 npm_case tsc 'node_modules/.bin/tsc --project .; cat out/* | sha256sum >&3'
