@@ -13,6 +13,12 @@ const project = fileURLToPath(new URL('.', import.meta.resolve('devfuse/package.
 const command = relative(process.cwd(), join(project, 'dist/cli/main.js'))
 
 const source = resolve(process.argv[2] ?? project)
+try {
+  readdirSync(source)
+} catch (error) {
+  console.error(`cannot mirror ${source}: ${(error as Error).message}; name a directory that is there`)
+  process.exit(1)
+}
 const temporary = process.argv[3] === undefined ? mkdtempSync(join(tmpdir(), 'devfuse-start-')) : undefined
 const mountPoint = resolve(process.argv[3] ?? temporary ?? '')
 

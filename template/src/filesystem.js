@@ -1,6 +1,7 @@
 // The filesystem, by path: an object of functions. Everything that such an object may have is in the type PathFilesystem.
 // Functions may be async. What is left out, programs are told is not supported.
 import { Buffer } from 'node:buffer'
+import { basename, dirname } from 'node:path/posix'
 
 /** Files whose content is made up whenever they are read. */
 const computed = {
@@ -34,7 +35,8 @@ export function createFilesystem() {
 
     readdir(path) {
       if (path === '/') return [...Object.keys(computed).map((name) => name.slice(1)), 'notes']
-      return [...notes.keys()].map((name) => name.slice('/notes/'.length))
+      // Directories below are kept by devfuse; the files in them are here.
+      return [...notes.keys()].filter((note) => dirname(note) === path).map((note) => basename(note))
     },
 
     readFile(path) {
@@ -48,14 +50,20 @@ export function createFilesystem() {
     },
 
     unlink(path) {
+      mustBeInNotes(path)
       noteAt(path)
       notes.delete(path)
     },
 
     rename(from, to) {
+      mustBeInNotes(from)
       mustBeInNotes(to)
-      notes.set(to, noteAt(from))
-      notes.delete(from)
+      // A file, or all that is in a directory.
+      for (const [path, note] of [...notes]) {
+        if (path !== from && !path.startsWith(`${from}/`)) continue
+        notes.delete(path)
+        notes.set(to + path.slice(from.length), note)
+      }
     },
   }
 }

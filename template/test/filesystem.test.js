@@ -35,8 +35,18 @@ describe('the filesystem', () => {
     assert.deepEqual(await fs.readdir('/notes'), [])
   })
 
+  it('keeps notes in directories', async () => {
+    await fs.mkdir('/notes/old')
+    await fs.rename('/notes/first.txt', '/notes/old/first.txt')
+    assert.deepEqual(await fs.readdir('/notes'), ['old'])
+    await fs.rename('/notes/old', '/notes/older')
+    assert.deepEqual(await fs.readdir('/notes/older'), ['first.txt'])
+    assert.equal(await fs.readFile('/notes/older/first.txt', 'utf8'), 'Change me.\n')
+  })
+
   it('refuses what it cannot keep', async () => {
     await assert.rejects(fs.readFile('/nothing'), { code: 'ENOENT' })
     await assert.rejects(fs.writeFile('/elsewhere.txt', ''), { code: 'EACCES' })
+    await assert.rejects(fs.unlink('/hello.txt'), { code: 'EACCES' })
   })
 })

@@ -27,6 +27,14 @@ describe('devfuse init', { skip: process.platform !== 'linux' && 'FUSE exists on
     assert.deepEqual(manifest['dependencies'], { devfuse: `file:${root}` })
   })
 
+  it('says where no directory can be made', { timeout: 30_000 }, async () => {
+    for (const directory of ['/proc/new', '/proc/new/below']) {
+      const { code, stderr } = await init(directory)
+      assert.equal(code, 1)
+      assert.match(stderr, /^devfuse: cannot make \/proc\/new: ENOENT.*; name a directory elsewhere\n$/)
+    }
+  })
+
   it('refuses a directory that holds something, and a file', async (t) => {
     const target = temporary(t)
     writeFileSync(join(target, 'mine'), 'precious')

@@ -64,6 +64,12 @@ describe('npm start', () => {
     assert.ok(existsSync(mnt))
   })
 
+  it('says that there is no such directory', { timeout: 60_000 }, async (t) => {
+    const { status, output } = await start(t, '/nonexistent/src')
+    assert.equal(await status, 1)
+    assert.match(output(), /^cannot mirror \/nonexistent\/src: ENOENT.*; name a directory that is there\n$/)
+  })
+
   it('says what to do when it cannot mount', { timeout: 60_000 }, async (t) => {
     const directory = mkdtempSync(join(tmpdir(), 'devfuse-own-'))
     t.after(() => rmdirSync(directory))

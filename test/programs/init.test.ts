@@ -77,7 +77,7 @@ describe('the package', { skip: missing('npm', 'cc'), timeout: 300_000 }, () => 
     const installed = join(project, 'node_modules/devfuse')
     assert.deepEqual(readdirSync(join(installed, 'prebuilds')).includes(`linux-${process.arch}.node`), true)
     const tested = await run(['npm', 'test'], project)
-    assert.match(tested.stdout, /^. pass 5$/m)
+    assert.match(tested.stdout, /^. pass 6$/m)
     assert.match(tested.stdout, /^. fail 0$/m)
     assert.match(tested.stdout, /^. skipped 0$/m)
     assert.ok(!existsSync(join(installed, 'build')), 'nothing was compiled')
